@@ -1,0 +1,3 @@
+//! The `aiproxy` command.
+
+fn main() {}
