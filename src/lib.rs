@@ -5,6 +5,7 @@
 //! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened.
 //! `server` listens, `cli` and `term` talk to people.
 
+pub mod dialect;
 pub mod llm;
 pub mod transport;
 pub mod wire;

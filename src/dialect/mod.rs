@@ -1,0 +1,217 @@
+//! Translation between one wire format and the canonical model. Pure: no I/O, no clock, no globals.
+//!
+//! A format that clients speak is an [`Ingress`], one that providers speak an [`Egress`]; a format can be both. It imports `llm` and `wire`.
+
+pub mod openai_chat;
+pub mod openai_completions;
+pub mod openai_embeddings;
+mod text;
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use serde_json::Value;
+
+use crate::{
+    llm::{ChatRequest, ChatResponse, Event, Format, Sink},
+    wire::{Frame, Framing},
+};
+
+/// A format that aiproxy sends upstream.
+pub trait Egress: Sync {
+    /// Its name.
+    fn format(&self) -> Format;
+
+    /// How its streams are cut into messages.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// A request of this format.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for content that the format cannot carry at all; what it merely cannot express is in [`Encoded::lost`].
+    fn encode_request(&self, request: &ChatRequest) -> Result<Encoded, Error>;
+
+    /// Reads a whole answer.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of this format; the text is Kong's.
+    fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error>;
+
+    /// Reads the body of an answer whose status is an error.
+    fn decode_error(&self, status: u16, body: &Bytes) -> Fault;
+
+    /// A decoder at the beginning of a stream.
+    fn stream_decoder(&self) -> Box<dyn StreamDecoder>;
+}
+
+/// A format that clients speak to aiproxy.
+pub trait Ingress: Sync {
+    /// Its name.
+    fn format(&self) -> Format;
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of this format.
+    fn decode_request(&self, body: &[u8]) -> Result<ChatRequest, Error>;
+
+    /// Writes a whole answer.
+    fn encode_response(&self, response: &ChatResponse) -> Vec<u8>;
+
+    /// Writes an error's body.
+    fn encode_fault(&self, fault: &Fault) -> Vec<u8>;
+
+    /// An encoder at the beginning of a stream; `usage`: the client asked to see it.
+    fn stream_encoder(&self, usage: bool) -> Box<dyn StreamEncoder>;
+}
+
+/// Turns the frames of one stream into events. It owns its state; an event borrows from the frame.
+pub trait StreamDecoder: Send {
+    /// Reads one frame.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of this format. The stream goes on: the caller decides what that means.
+    fn frame(&mut self, frame: &Frame, sink: &mut dyn Sink) -> Result<(), Error>;
+
+    /// Whether the stream could end here: the provider said that it is done.
+    fn is_complete(&self) -> bool;
+}
+
+/// Turns events into one client's stream.
+pub trait StreamEncoder: Send {
+    /// Appends what the client sees of `event`.
+    fn event(&mut self, event: &Event<'_>, out: &mut BytesMut);
+
+    /// Appends something that keeps the connection alive and that no client takes for an event (TRAPS 1.8).
+    fn keep_alive(&mut self, out: &mut BytesMut);
+}
+
+/// A request as the provider gets it.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The body.
+    pub body: Bytes,
+    /// What the format could not express.
+    pub lost: Vec<Loss>,
+}
+
+/// One thing that a request or an answer lost on the way; shown as `dropped:logprobs`, `clamped:temperature`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// What was done: `dropped`, `clamped`, ...
+    pub how: &'static str,
+    /// To which field.
+    pub what: String,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.how, self.what)
+    }
+}
+
+/// An error as the client will see it, in whichever format it speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// HTTP status.
+    pub status: u16,
+    /// OpenAI's `error.type`, Anthropic's too: `invalid_request_error`, ...
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// OpenAI's `error.code`.
+    pub code: Option<String>,
+    /// OpenAI's `error.param`: the field at fault.
+    pub param: Option<String>,
+    /// The provider's own body, where it was JSON of another shape; goes under `error.provider`.
+    pub provider: Option<String>,
+    /// The provider's own body, where it goes to the client as it is: an error of the client's own format, or no JSON at all.
+    pub verbatim: Option<Bytes>,
+}
+
+impl Fault {
+    /// The client's mistake.
+    #[must_use]
+    pub fn invalid(status: u16, message: impl Into<String>) -> Fault {
+        Fault {
+            status,
+            kind: "invalid_request_error".into(),
+            message: message.into(),
+            ..Fault::default()
+        }
+    }
+
+    /// The upstream's, or the way's to it.
+    #[must_use]
+    pub fn upstream(status: u16, message: impl Into<String>) -> Fault {
+        Fault {
+            status,
+            kind: "upstream_error".into(),
+            message: message.into(),
+            ..Fault::default()
+        }
+    }
+
+    /// With a `code`.
+    #[must_use]
+    pub fn code(mut self, code: &str) -> Fault {
+        self.code = Some(code.into());
+        self
+    }
+}
+
+/// Why a body could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// It is no JSON, or not of the format. The text says where.
+    Malformed(String),
+    /// The format cannot carry this at all.
+    Unsupported {
+        /// What: `image`, `tools`, ...
+        what: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Malformed(why) => f.write_str(why),
+            Error::Unsupported { what } => write!(f, "the provider cannot take {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        // Line and column, never the text around them: it is somebody's prompt.
+        Error::Malformed(format!(
+            "not the expected JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    }
+}
+
+/// Sets a field of a JSON object; anything else has none and stays as it is.
+pub(crate) fn put(json: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Value::Object(fields) = json {
+        fields.insert(key.to_owned(), value.into());
+    }
+}
+
+/// The ingress of a client format, where there is one.
+#[must_use]
+pub fn ingress(format: Format) -> Option<&'static dyn Ingress> {
+    match format {
+        Format::OpenAi => Some(&openai_chat::OpenAiChat),
+        _ => None,
+    }
+}
