@@ -7,5 +7,6 @@
 
 pub mod dialect;
 pub mod llm;
+pub mod provider;
 pub mod transport;
 pub mod wire;

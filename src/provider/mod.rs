@@ -1,0 +1,520 @@
+//! Who speaks which format, where, and with which departures. Pure: settings and bytes in, URLs, headers and edits out.
+//!
+//! To add a provider: one file here with a unit struct that implements [`Provider`], and one line in [`ALL`]. A service that speaks
+//! OpenAI's format without departures needs no code at all: `provider = "openai"` and `[aiproxy] base_url` in a profile. It imports
+//! `dialect`, `llm` and `wire::envelope`.
+
+mod azure;
+mod mistral;
+mod mock;
+mod openai;
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, Uri};
+
+use crate::{
+    dialect::{Egress, Fault},
+    wire::envelope::Envelope,
+};
+
+/// What a request asks for; Kong's `route_type` without `preserve`'s freedom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `llm/v1/chat`.
+    Chat,
+    /// `llm/v1/completions`.
+    Completions,
+    /// `llm/v1/embeddings`.
+    Embeddings,
+    /// `llm/v1/responses`.
+    Responses,
+    /// `llm/v1/assistants`.
+    Assistants,
+    /// `llm/v1/files`.
+    Files,
+    /// `llm/v1/batches`.
+    Batches,
+    /// `audio/v1/audio/speech`.
+    Speech,
+    /// `audio/v1/audio/transcriptions`.
+    Transcriptions,
+    /// `audio/v1/audio/translations`.
+    Translations,
+    /// `image/v1/images/generations`.
+    ImageGenerations,
+    /// `image/v1/images/edits`.
+    ImageEdits,
+    /// `video/v1/videos/generations`.
+    VideoGenerations,
+    /// `realtime/v1/realtime`.
+    Realtime,
+    /// `preserve`: everything as it is.
+    Preserve,
+}
+
+/// Operation, Kong's `route_type`, path below the API root (OpenAI's).
+const OPERATIONS: &[(Operation, &str, &str)] = &[
+    (Operation::Chat, "llm/v1/chat", "/chat/completions"),
+    (Operation::Completions, "llm/v1/completions", "/completions"),
+    (Operation::Embeddings, "llm/v1/embeddings", "/embeddings"),
+    (Operation::Responses, "llm/v1/responses", "/responses"),
+    (Operation::Assistants, "llm/v1/assistants", "/assistants"),
+    (Operation::Files, "llm/v1/files", "/files"),
+    (Operation::Batches, "llm/v1/batches", "/batches"),
+    (Operation::Speech, "audio/v1/audio/speech", "/audio/speech"),
+    (
+        Operation::Transcriptions,
+        "audio/v1/audio/transcriptions",
+        "/audio/transcriptions",
+    ),
+    (
+        Operation::Translations,
+        "audio/v1/audio/translations",
+        "/audio/translations",
+    ),
+    (
+        Operation::ImageGenerations,
+        "image/v1/images/generations",
+        "/images/generations",
+    ),
+    (
+        Operation::ImageEdits,
+        "image/v1/images/edits",
+        "/images/edits",
+    ),
+    (
+        Operation::VideoGenerations,
+        "video/v1/videos/generations",
+        "/videos",
+    ),
+    (Operation::Realtime, "realtime/v1/realtime", "/realtime"),
+    (Operation::Preserve, "preserve", ""),
+];
+
+impl Operation {
+    /// Of a Kong `route_type`.
+    #[must_use]
+    pub fn of_route_type(route_type: &str) -> Option<Operation> {
+        OPERATIONS
+            .iter()
+            .find(|(_, name, _)| *name == route_type)
+            .map(|(operation, ..)| *operation)
+    }
+
+    /// Of a path as OpenAI's SDKs use it below the API root, `/chat/completions`. What follows a whole segment (`/files/file-1`) belongs to
+    /// the same operation where OpenAI has such paths.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Operation> {
+        OPERATIONS
+            .iter()
+            .filter(|(_, _, known)| !known.is_empty())
+            .find_map(|(operation, _, known)| {
+                let rest = path.strip_prefix(known)?;
+                let exact = rest.is_empty();
+                let below = rest.starts_with('/') && !operation.is_read();
+                (exact || below).then_some(*operation)
+            })
+    }
+
+    /// Kong's `route_type`.
+    #[must_use]
+    pub fn route_type(self) -> &'static str {
+        OPERATIONS
+            .iter()
+            .find(|(operation, ..)| *operation == self)
+            .map_or("preserve", |(_, name, _)| name)
+    }
+
+    /// OpenAI's path below the API root; empty for `preserve`.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        OPERATIONS
+            .iter()
+            .find(|(operation, ..)| *operation == self)
+            .map_or("", |(.., path)| path)
+    }
+
+    /// Whether aiproxy reads its bodies: JSON in the operation's format, with a model, checked as Kong does.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        matches!(
+            self,
+            Operation::Chat | Operation::Completions | Operation::Embeddings | Operation::Responses
+        )
+    }
+}
+
+/// A profile's `model.options` with request-time templates resolved, and the parts of `[aiproxy]` that a provider looks at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Most tokens to generate.
+    pub max_tokens: Option<u64>,
+    /// Randomness.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// Sample from the k likeliest.
+    pub top_k: Option<u64>,
+    /// Size of embeddings.
+    pub embeddings_dimensions: Option<u64>,
+    /// One operation's whole URL.
+    pub upstream_url: Option<String>,
+    /// Replaces the path.
+    pub upstream_path: Option<String>,
+    /// API root of all operations, as the provider's own SDK takes it.
+    pub base_url: Option<String>,
+    /// The resource's name in `NAME.openai.azure.com`.
+    pub azure_instance: Option<String>,
+    /// The deployment in the path.
+    pub azure_deployment_id: Option<String>,
+    /// `api-version`.
+    pub azure_api_version: Option<String>,
+    /// `openai` or `ollama`.
+    pub mistral_format: Option<String>,
+    /// `raw`, `openai` or `ollama`.
+    pub llama2_format: Option<String>,
+    /// `dashscope.international`.
+    pub dashscope_international: bool,
+    /// `databricks.workspace_instance_id`.
+    pub databricks_workspace: Option<String>,
+}
+
+/// What a provider may look at while a call is put together: settings, never sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// What is asked for.
+    pub operation: Operation,
+    /// The path below the API root, with a leading slash; the client's own where the operation is unread.
+    pub path: &'a str,
+    /// The model; empty where none is known (unread operations).
+    pub model: &'a str,
+    /// The answer will be a stream.
+    pub stream: bool,
+    /// The profile's settings.
+    pub options: &'a Options,
+}
+
+/// One provider.
+pub trait Provider: Sync {
+    /// Kong's name of it.
+    fn name(&self) -> &'static str;
+
+    /// The format in which it does an operation; `None`: it cannot, or the operation is unread.
+    fn egress(&self, operation: Operation, options: &Options) -> Option<&'static dyn Egress>;
+
+    /// Whether operations that aiproxy does not read can be forwarded: only to a provider of OpenAI's API.
+    fn forwards_unread(&self) -> bool {
+        true
+    }
+
+    /// Its API root, without a slash at the end, where the profile names none.
+    ///
+    /// # Errors
+    ///
+    /// If the root depends on settings that are missing.
+    fn root(&self, call: &Call<'_>) -> Result<String, Fault>;
+
+    /// The path below the root.
+    fn path(&self, call: &Call<'_>) -> String {
+        call.path.to_owned()
+    }
+
+    /// The whole path where `upstream_path` stands for the operation's.
+    fn replaced_path(&self, _call: &Call<'_>, path: &str) -> String {
+        path.to_owned()
+    }
+
+    /// A query parameter that every request needs, unless the URL or the client has it already.
+    fn query(&self, _call: &Call<'_>) -> Option<(&'static str, String)> {
+        None
+    }
+
+    /// Departures from the format that it claims to speak, of the host that is asked. Runs on the wire body, so whether translated or not.
+    fn adjust(&self, _body: &mut Envelope<'_>, _call: &Call<'_>, _host: &str) {}
+
+    /// Headers beyond the profile's own auth header; signing providers see the final body.
+    fn headers(&self, _headers: &mut HeaderMap, _body: &[u8], _call: &Call<'_>, _now: SystemTime) {}
+
+    /// Whether it is known to take `stream_options` (SPEC `ask_usage = "auto"`), given the host that is asked.
+    fn takes_stream_options(&self, host: &str) -> bool;
+}
+
+/// The providers that aiproxy speaks to. One line each.
+static ALL: &[&dyn Provider] = &[
+    &openai::OpenAi {
+        name: "openai",
+        root: "https://api.openai.com/v1",
+    },
+    &openai::OpenAi {
+        name: "vllm",
+        root: "http://127.0.0.1:8000/v1",
+    },
+    &openai::OpenAi {
+        name: "ollama",
+        root: "http://127.0.0.1:11434/v1",
+    },
+    &openai::OpenAi {
+        name: "cerebras",
+        root: "https://api.cerebras.ai/v1",
+    },
+    &openai::OpenAi {
+        name: "deepseek",
+        root: "https://api.deepseek.com/v1",
+    },
+    &openai::OpenAi {
+        name: "xai",
+        root: "https://api.x.ai/v1",
+    },
+    &openai::OpenAi {
+        name: "huggingface",
+        root: "https://router.huggingface.co/v1",
+    },
+    &openai::Dashscope,
+    &openai::Databricks,
+    &azure::Azure,
+    &mistral::Mistral,
+    &mock::Mock,
+];
+
+/// The names that a profile's `model.provider` may have: Kong's, and `mock`. Those that are not in [`ALL`] load, and refuse each operation.
+pub const NAMES: &[&str] = &[
+    "openai",
+    "azure",
+    "anthropic",
+    "cohere",
+    "mistral",
+    "llama2",
+    "gemini",
+    "bedrock",
+    "huggingface",
+    "dashscope",
+    "databricks",
+    "cerebras",
+    "deepseek",
+    "ollama",
+    "vllm",
+    "xai",
+    "mock",
+];
+
+/// The provider of a name, if aiproxy speaks to it.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static dyn Provider> {
+    ALL.iter().copied().find(|provider| provider.name() == name)
+}
+
+/// Where a call goes: `upstream_url` as it is given, else the API root and the operation's path; `upstream_path` replaces the path of either.
+///
+/// # Errors
+///
+/// A 500 that names the key if the profile's URL is none.
+pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
+    let options = call.options;
+    let (key, url) = match (&options.upstream_url, &options.base_url) {
+        (Some(url), _) => ("upstream_url", url.clone()),
+        (None, Some(base)) => ("base_url", join(base, &provider.path(call))),
+        (None, None) => (
+            "base_url",
+            join(&provider.root(call)?, &provider.path(call)),
+        ),
+    };
+    let broken = |why: &dyn std::fmt::Display| Fault {
+        kind: "configuration_error".into(),
+        ..Fault::upstream(500, format!("`{key}` is no URL that can be asked: {why}"))
+    };
+    let uri: Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| broken(&error))?;
+    if uri.scheme().is_none() || uri.authority().is_none() {
+        return Err(broken(&"it needs a scheme and a host"));
+    }
+    let Some(path) = &options.upstream_path else {
+        return Ok(uri);
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path = format!("{slash}{path}");
+    let path = match &options.upstream_url {
+        Some(_) => path,
+        None => provider.replaced_path(call, &path),
+    };
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(
+        path.parse()
+            .map_err(|error: http::uri::InvalidUri| broken(&error))?,
+    );
+    Uri::from_parts(parts).map_err(|error| broken(&error))
+}
+
+/// Where a path goes that names no operation: below the API root if it begins as the SDKs' paths do, with `/v1`, or if the profile names a
+/// root; else to the host. `upstream_url` gives the host, `upstream_path` the path.
+///
+/// # Errors
+///
+/// A 500 that names the key if the profile's URL is none.
+pub fn unread_uri(provider: &dyn Provider, call: &Call<'_>, path: &str) -> Result<Uri, Fault> {
+    let below = path
+        .strip_prefix("/v1")
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let call = Call {
+        path: below.unwrap_or(path),
+        ..*call
+    };
+    if call.options.upstream_url.is_none() && (below.is_some() || call.options.base_url.is_some()) {
+        return uri(provider, &call);
+    }
+    let host = uri(provider, &call)?;
+    if call.options.upstream_path.is_some() {
+        return Ok(host);
+    }
+    let mut parts = host.into_parts();
+    let path = if path.is_empty() { "/" } else { path };
+    parts.path_and_query = Some(path.parse().map_err(|_| {
+        Fault::invalid(
+            400,
+            "the path cannot be sent on: it holds a character that URLs cannot hold",
+        )
+    })?);
+    Uri::from_parts(parts).map_err(|error| Fault::invalid(400, error.to_string()))
+}
+
+/// An API root and a path; a query of the root's stays at the end.
+fn join(root: &str, path: &str) -> String {
+    let (root, query) = root
+        .split_once('?')
+        .map_or((root, None), |(root, query)| (root, Some(query)));
+    let joined = format!("{}{path}", root.trim_end_matches('/'));
+    match query {
+        Some(query) => format!(
+            "{joined}{}{query}",
+            if path.contains('?') { '&' } else { '?' }
+        ),
+        None => joined,
+    }
+}
+
+/// Percent-encodes what enters a path as one segment, so that a name like `../x?y` cannot steer the request.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'~') && text.bytes().any(|b| b != b'.')
+        {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri_of(name: &str, operation: Operation, options: &Options) -> String {
+        let call = Call {
+            operation,
+            path: operation.path(),
+            model: "m/1",
+            stream: false,
+            options,
+        };
+        uri(find(name).unwrap(), &call).map_or_else(|fault| fault.message, |uri| uri.to_string())
+    }
+
+    #[test]
+    fn names_and_paths_say_the_same() {
+        for (operation, route_type, path) in OPERATIONS {
+            assert_eq!(Operation::of_route_type(route_type), Some(*operation));
+            assert_eq!(operation.route_type(), *route_type);
+            if !path.is_empty() {
+                assert_eq!(Operation::of_path(path), Some(*operation));
+            }
+        }
+        assert_eq!(
+            Operation::of_path("/files/file-1/content"),
+            Some(Operation::Files)
+        );
+        assert_eq!(Operation::of_path("/chat/completions/x"), None);
+        assert_eq!(Operation::of_path("/chat/completionsx"), None);
+        assert_eq!(Operation::of_path(""), None);
+        for provider in ALL {
+            assert!(NAMES.contains(&provider.name()));
+        }
+    }
+
+    #[test]
+    fn urls() {
+        let none = Options::default();
+        assert_eq!(
+            uri_of("openai", Operation::Chat, &none),
+            "https://api.openai.com/v1/chat/completions"
+        );
+        assert_eq!(
+            uri_of("openai", Operation::Embeddings, &none),
+            "https://api.openai.com/v1/embeddings"
+        );
+        assert_eq!(
+            uri_of("mistral", Operation::Chat, &none),
+            "https://api.mistral.ai/v1/chat/completions"
+        );
+        let base = Options {
+            base_url: Some("https://api.groq.com/openai/v1/".into()),
+            ..none.clone()
+        };
+        assert_eq!(
+            uri_of("openai", Operation::Chat, &base),
+            "https://api.groq.com/openai/v1/chat/completions"
+        );
+        let url = Options {
+            upstream_url: Some("http://h:1/a/b?x=1".into()),
+            ..base.clone()
+        };
+        assert_eq!(
+            uri_of("openai", Operation::Chat, &url),
+            "http://h:1/a/b?x=1"
+        );
+        let path = Options {
+            upstream_path: Some("/p/q".into()),
+            ..url
+        };
+        assert_eq!(uri_of("openai", Operation::Chat, &path), "http://h:1/p/q");
+        let path = Options {
+            upstream_path: Some("p".into()),
+            ..none.clone()
+        };
+        assert_eq!(
+            uri_of("openai", Operation::Chat, &path),
+            "https://api.openai.com/p"
+        );
+        let broken = Options {
+            upstream_url: Some("nowhere".into()),
+            ..none
+        };
+        assert!(uri_of("openai", Operation::Chat, &broken).contains("`upstream_url` is no URL"));
+    }
+
+    #[test]
+    fn azure_urls() {
+        let options = Options {
+            azure_instance: Some("i".into()),
+            azure_deployment_id: Some("../d?x".into()),
+            azure_api_version: Some("2024-10-21".into()),
+            ..Options::default()
+        };
+        assert_eq!(
+            uri_of("azure", Operation::Chat, &options),
+            "https://i.openai.azure.com/openai/deployments/..%2Fd%3Fx/chat/completions"
+        );
+    }
+
+    #[test]
+    fn segments_cannot_steer() {
+        assert_eq!(segment("gpt-4.1_mini~"), "gpt-4.1_mini~");
+        assert_eq!(segment("../../x?y#z"), "..%2F..%2Fx%3Fy%23z");
+        assert_eq!(segment(".."), "%2E%2E");
+        assert_eq!(segment("a:b é"), "a%3Ab%20%C3%A9");
+    }
+}
