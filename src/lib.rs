@@ -7,6 +7,7 @@
 
 pub mod dialect;
 pub mod llm;
+pub mod profile;
 pub mod provider;
 pub mod transport;
 pub mod wire;
