@@ -1,0 +1,354 @@
+//! The client: one request, one connection of its origin, one answer.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, Request, Response, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION},
+    uri::Authority,
+};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::connect::capture_connection;
+use tokio::time::timeout;
+
+use super::{
+    body::{Cut, Download, Progress, Upload},
+    connect::Dialer,
+    error::{BEGAN, explain, of_pool},
+    locked,
+    origin::{Claim, Exchange, Origin},
+    proxy::{Environment, Proxies, Proxy, ProxyKind, Route, bare},
+    tls::Tls,
+};
+use crate::transport::{Body, Dial, HostPort, Sending, Transport, TransportError};
+
+/// Origins that are kept before idle ones are looked for.
+const MANY_ORIGINS: usize = 64;
+
+/// How often a request may find the lane it was given closed before it was sent.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Sends requests over sockets. Cheap to make: nothing is read, resolved or opened before the first request.
+pub struct Client {
+    proxies: Proxies,
+    tls: Arc<Tls>,
+    listeners: Mutex<Vec<SocketAddr>>,
+    origins: Mutex<HashMap<Key, Arc<Origin>>>,
+}
+
+/// What connections are shared by: a [`Dial`] and an upstream, without what makes no difference.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    secure: bool,
+    host: String,
+    port: u16,
+    verify: bool,
+    proxy: Option<HostPort>,
+    http2: bool,
+    stream: bool,
+    limit: Duration,
+}
+
+/// What goes on, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Exchanges under way, to the end of the response's body.
+    pub live: usize,
+    /// By `scheme://host:port`, in order.
+    pub origins: BTreeMap<String, OriginStats>,
+}
+
+/// What goes on with one origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OriginStats {
+    /// Live exchanges.
+    pub live: usize,
+    /// Open HTTP/2 connections.
+    pub lanes: usize,
+}
+
+impl Client {
+    /// A client that honours `environment`.
+    #[must_use]
+    pub fn new(environment: Environment) -> Self {
+        Client {
+            proxies: Proxies::new(&environment),
+            tls: Arc::new(Tls::new(environment)),
+            listeners: Mutex::default(),
+            origins: Mutex::default(),
+        }
+    }
+
+    /// Says where this process listens: a proxy that is one of these is left out.
+    pub fn set_listeners(&self, listeners: Vec<SocketAddr>) {
+        *locked(&self.listeners) = listeners;
+        // Ways were chosen without knowing.
+        locked(&self.origins).clear();
+    }
+
+    /// Counts what goes on now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        for origin in locked(&self.origins).values() {
+            let (live, lanes) = origin.counts();
+            stats.live += live;
+            let scheme = if origin.dialer().secure {
+                "https"
+            } else {
+                "http"
+            };
+            let name = format!("{scheme}://{}", origin.dialer().name());
+            let one = stats.origins.entry(name).or_default();
+            one.live += live;
+            one.lanes += lanes;
+        }
+        stats
+    }
+
+    fn origin(&self, uri: &Uri, dial: &Dial) -> Result<Arc<Origin>, TransportError> {
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(unusable("is neither http:// nor https://")),
+        };
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = bare(host.ok_or_else(|| unusable("names no host"))?).to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let key = Key {
+            secure,
+            port,
+            verify: dial.verify || !secure,
+            proxy: if secure {
+                dial.https_proxy.clone()
+            } else {
+                dial.http_proxy.clone()
+            },
+            http2: dial.http2 && secure,
+            stream: dial.stream,
+            limit: dial.connect_timeout,
+            host: host.clone(),
+        };
+        let mut origins = locked(&self.origins);
+        if let Some(origin) = origins.get(&key) {
+            return Ok(Arc::clone(origin));
+        }
+        if origins.len() >= MANY_ORIGINS {
+            origins.retain(|_, origin| !origin.is_idle());
+        }
+        let dialer = Dialer {
+            host,
+            port,
+            secure,
+            verify: key.verify,
+            route: self.proxies.route(uri, dial, &locked(&self.listeners))?,
+            limit: dial.connect_timeout,
+            tls: Arc::clone(&self.tls),
+        };
+        let origin = Origin::new(dialer, key.http2, key.stream);
+        origins.insert(key, Arc::clone(&origin));
+        Ok(origin)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Body>,
+        dial: &Dial,
+    ) -> Result<Response<Body>, TransportError> {
+        let progress = Progress::new();
+        let cut = Cut(Arc::clone(&progress));
+        let mut request = request.map(|body| Upload::new(body, Arc::clone(&progress)));
+        without_userinfo(request.uri_mut())?;
+        let origin = self.origin(request.uri(), dial)?;
+        prepare(&mut request, &origin.dialer().route, origin.dialer().secure);
+        let mut once = Once {
+            origin: &origin,
+            dial,
+            progress: &progress,
+        };
+        for _ in 0..MAX_ATTEMPTS {
+            match once.send(request).await {
+                Ok((response, exchange)) => return Ok(received(response, exchange, cut)),
+                Err(Unsent::Failed(error)) => return Err(error),
+                Err(Unsent::Again(back)) => request = *back,
+            }
+        }
+        Err(TransportError::Broken(format!(
+            "{} closed {MAX_ATTEMPTS} connections before the request was sent",
+            origin.dialer().name()
+        )))
+    }
+}
+
+impl Transport for Client {
+    fn send<'a>(&'a self, request: Request<Body>, dial: &'a Dial) -> Sending<'a> {
+        Box::pin(self.exchange(request, dial))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// One attempt to send a request.
+struct Once<'a> {
+    origin: &'a Arc<Origin>,
+    dial: &'a Dial,
+    progress: &'a Arc<Progress>,
+}
+
+/// Why an attempt gave no response.
+enum Unsent {
+    Failed(TransportError),
+    /// No byte of it was sent: its connection had closed.
+    Again(Box<Request<Upload>>),
+}
+
+impl From<TransportError> for Unsent {
+    fn from(error: TransportError) -> Self {
+        Unsent::Failed(error)
+    }
+}
+
+impl Once<'_> {
+    async fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Exchange), Unsent> {
+        let limit = self.dial.connect_timeout;
+        let claim = timeout(limit, self.origin.claim()).await;
+        match claim.unwrap_or(Err(TransportError::ConnectTimeout(limit)))? {
+            Claim::Http1(exchange) => {
+                let response = self.over_pool(request).await?;
+                Ok((response, exchange))
+            }
+            Claim::Http2(mut sender, exchange) => {
+                let sending = pin!(sender.try_send_request(request));
+                match self.first_byte(sending).await? {
+                    Ok(response) => Ok((response, exchange)),
+                    Err(mut unsent) => match unsent.take_message() {
+                        Some(request) => {
+                            self.origin.retire(&exchange);
+                            Err(Unsent::Again(Box::new(request)))
+                        }
+                        None => Err(Unsent::Failed(self.broken(unsent.error()))),
+                    },
+                }
+            }
+        }
+    }
+
+    async fn over_pool(
+        &self,
+        mut request: Request<Upload>,
+    ) -> Result<Response<Incoming>, TransportError> {
+        let limit = self.dial.connect_timeout;
+        let mut captured = capture_connection(&mut request);
+        let mut sending = pin!(self.origin.pool().request(request));
+        let connected = async {
+            // Also ends, with nothing, when the request has failed; then `sending` is ready.
+            let _ = captured.wait_for_connection_metadata().await;
+        };
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent.map_err(|error| self.of_pool(&error)),
+            connected = timeout(limit, connected) => {
+                connected.map_err(|_| TransportError::ConnectTimeout(limit))?;
+            }
+        }
+        let sent = self.first_byte(sending).await?;
+        sent.map_err(|error| self.of_pool(&error))
+    }
+
+    /// Waits for the response's headers, from when the request's body last moved.
+    async fn first_byte<F: Future + Unpin>(
+        &self,
+        mut sending: F,
+    ) -> Result<F::Output, TransportError> {
+        let limit = self.dial.first_byte_timeout;
+        self.progress.touch();
+        loop {
+            let left = limit.saturating_sub(self.progress.quiet());
+            if left.is_zero() {
+                return Err(TransportError::FirstByteTimeout(limit));
+            }
+            if let Ok(sent) = timeout(left, &mut sending).await {
+                return Ok(sent);
+            }
+        }
+    }
+
+    fn of_pool(&self, error: &hyper_util::client::legacy::Error) -> TransportError {
+        if self.progress.failed() {
+            return upload_failed();
+        }
+        of_pool(error, &self.origin.dialer().name())
+    }
+
+    fn broken(&self, error: &hyper::Error) -> TransportError {
+        if self.progress.failed() {
+            return upload_failed();
+        }
+        TransportError::Broken(explain(error, &self.origin.dialer().name(), BEGAN))
+    }
+}
+
+fn upload_failed() -> TransportError {
+    TransportError::Broken("the request's body ended before it was whole".to_owned())
+}
+
+fn unusable(what: &str) -> TransportError {
+    TransportError::Connect(format!("the upstream's URL {what}"))
+}
+
+fn received(response: Response<Incoming>, exchange: Exchange, cut: Cut) -> Response<Body> {
+    response.map(|body| Download::new(body, exchange, cut).boxed_unsync())
+}
+
+/// Takes `user:password@` out of a URL: HTTP/2 would send it to the upstream as part of its name.
+fn without_userinfo(uri: &mut Uri) -> Result<(), TransportError> {
+    let Some((_, host)) = uri
+        .authority()
+        .and_then(|all| all.as_str().rsplit_once('@'))
+    else {
+        return Ok(());
+    };
+    let authority: Authority = host.parse().map_err(|_| unusable("names no host"))?;
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.authority = Some(authority);
+    *uri = Uri::from_parts(parts).map_err(|_| unusable("is none"))?;
+    Ok(())
+}
+
+/// Headers that are the connection's rather than the caller's.
+fn prepare(request: &mut Request<Upload>, route: &Route, secure: bool) {
+    // A request that came in by HTTP/2 may still say so; what it goes out by is the connection's matter.
+    *request.version_mut() = Version::HTTP_11;
+    let length = request.body().size_hint().exact();
+    let headers = request.headers_mut();
+    headers.remove(HOST);
+    // A length that does not fit the body would let the rest of it pass for another request.
+    if let (Some(given), Some(length)) = (headers.get_mut(CONTENT_LENGTH), length) {
+        *given = HeaderValue::from(length);
+    }
+    if let Route::Proxy(Proxy {
+        kind,
+        basic: Some(basic),
+        ..
+    }) = route
+        && matches!(kind, ProxyKind::Http | ProxyKind::Https)
+        && !secure
+    {
+        headers.insert(PROXY_AUTHORIZATION, basic.clone());
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests over real sockets, loopback only: scripted servers, and a client that must cope with them.
+
+mod http1;
+mod http2;
+mod proxies;
+mod support;
+mod trust;
