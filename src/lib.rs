@@ -7,6 +7,7 @@
 
 pub mod dialect;
 pub mod llm;
+pub mod mock;
 pub mod net;
 pub mod profile;
 pub mod provider;
