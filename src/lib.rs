@@ -6,6 +6,7 @@
 //! `server` listens, `cli` and `term` talk to people.
 
 pub mod dialect;
+pub mod exchange;
 pub mod llm;
 pub mod mock;
 pub mod net;

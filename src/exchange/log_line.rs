@@ -1,0 +1,293 @@
+//! One exchange as one line of the request log: JSON with Kong's keys (SPEC §4.6), as its `file-log` plugin writes them, and as a sentence
+//! for people.
+
+use std::{
+    fmt::Write,
+    sync::atomic::Ordering,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Exchange, Outcome, estimate,
+    kept::{Kept, Material},
+    redact::Redactor,
+};
+use crate::llm::Usage;
+
+/// What nginx, and so Kong, logs for a client that left before there was a status.
+const CLIENT_LEFT: u16 = 499;
+
+/// Longest error in a line for people, in characters.
+const SHORT_ERROR: usize = 200;
+
+/// An exchange, made ready to be shown: secrets found, tokens counted. Making one can take a while.
+pub(super) struct Shown<'a> {
+    exchange: &'a Exchange,
+    usage: Option<Usage>,
+    redactor: Redactor,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(exchange: &'a Exchange) -> Shown<'a> {
+        use secrecy::ExposeSecret;
+
+        let material = exchange.log.as_deref();
+        // A provider that refused has not counted anything, and charges nothing.
+        let served = exchange
+            .upstream_status
+            .is_some_and(|status| (200..300).contains(&status));
+        let counted = || {
+            material
+                .filter(|material| served && material.statistics && material.countable)
+                .and_then(estimate::usage)
+        };
+        let secrets = material.map_or(&[][..], |material| &material.secrets);
+        Shown {
+            exchange,
+            usage: exchange.usage.or_else(counted),
+            redactor: Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)),
+        }
+    }
+
+    /// The line of the log file, with its end.
+    pub(super) fn json(&self) -> Vec<u8> {
+        let exchange = self.exchange;
+        let mut line = json!({
+            "started_at": millis(exchange.began.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            "exchange": exchange.id.as_str(),
+            "profile": &*exchange.profile,
+        });
+        if let Some(client) = exchange.client {
+            put(&mut line, "client_ip", client.to_string());
+        }
+        let mut request = json!({
+            "method": exchange.method.as_str(),
+            "path": self.redactor.redact(&exchange.path),
+        });
+        if let Some(size) = &exchange.request_size {
+            put(&mut request, "size", size.load(Ordering::Relaxed));
+        }
+        put(&mut line, "request", request);
+        put(
+            &mut line,
+            "response",
+            json!({"status": self.status(), "size": exchange.bytes}),
+        );
+        put(&mut line, "latencies", latencies(exchange));
+        put(&mut line, "outcome", outcome(&exchange.outcome));
+        if let Outcome::Failed(error) = &exchange.outcome {
+            put(&mut line, "error", &*self.redactor.redact(error));
+        }
+        if let Some(material) = exchange.log.as_deref() {
+            let proxy = self.proxy(material);
+            if !proxy.is_empty() {
+                put(&mut line, "ai", json!({"proxy": proxy}));
+            }
+        }
+        let mut line = line.to_string().into_bytes();
+        line.push(b'\n');
+        line
+    }
+
+    /// `ai.proxy`.
+    fn proxy(&self, material: &Material) -> Map<String, Value> {
+        let mut proxy = Map::new();
+        if material.statistics {
+            proxy.insert("meta".into(), self.meta(material));
+            if let Some(usage) = self.usage {
+                proxy.insert("usage".into(), self.usage_json(&usage, material));
+            }
+        }
+        if material.payloads {
+            let payload = self.payload(material);
+            if !payload.is_empty() {
+                proxy.insert("payload".into(), payload.into());
+            }
+        }
+        proxy
+    }
+
+    fn meta(&self, material: &Material) -> Value {
+        let exchange = self.exchange;
+        let answered_by = match exchange.answered_by.as_str() {
+            "" => &exchange.model,
+            model => model,
+        };
+        let mut meta = json!({
+            "provider_name": exchange.provider,
+            "request_model": self.redactor.redact(&exchange.model),
+            "response_model": self.redactor.redact(answered_by),
+            "request_mode": if material.stream { "stream" } else { "oneshot" },
+            "llm_latency": millis(upstream_time(exchange)),
+        });
+        for (key, value) in &material.meta {
+            put(&mut meta, key, value.as_str());
+        }
+        meta
+    }
+
+    fn usage_json(&self, usage: &Usage, material: &Material) -> Value {
+        let exchange = self.exchange;
+        let mut json = json!({
+            "prompt_tokens": usage.prompt(),
+            "completion_tokens": usage.output,
+            "total_tokens": usage.total(),
+        });
+        if usage.cache_read > 0 || usage.cache_write > 0 {
+            put(
+                &mut json,
+                "prompt_tokens_details",
+                json!({"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}),
+            );
+        }
+        if usage.reasoning > 0 {
+            put(
+                &mut json,
+                "completion_tokens_details",
+                json!({"reasoning_tokens": usage.reasoning}),
+            );
+        }
+        // Whole milliseconds, and of the whole time upstream, as in Kong.
+        let per_token = millis(upstream_time(exchange)).checked_div(usage.output);
+        put(&mut json, "time_per_token", per_token.unwrap_or_default());
+        if let (true, Some(first), Some(sent)) = (
+            material.stream,
+            exchange.first_token_after,
+            exchange.sent_after,
+        ) {
+            put(
+                &mut json,
+                "time_to_first_token",
+                millis(first.saturating_sub(sent)),
+            );
+        }
+        if let (Some(input), Some(output)) = (material.input_cost, material.output_cost) {
+            let cost = usage.prompt() as f64 * input + usage.output as f64 * output;
+            put(&mut json, "cost", cost / 1_000_000.0);
+        }
+        if usage.estimated {
+            put(&mut json, "estimated", true);
+        }
+        json
+    }
+
+    fn payload(&self, material: &Material) -> Map<String, Value> {
+        let mut payload = Map::new();
+        let mut body = |kept: &Kept, key: &str, cut_key: &str| {
+            let text = String::from_utf8_lossy(kept.bytes());
+            payload.insert(key.into(), self.shown(&text, kept.is_cut()));
+            if kept.is_cut() {
+                payload.insert(cut_key.into(), true.into());
+            }
+        };
+        if let Some(request) = &material.request {
+            body(request, "request", "request_truncated");
+        }
+        if let Some(response) = &material.response {
+            body(response, "response", "response_truncated");
+        } else if !material.said.shown().is_empty() {
+            let said = material.said.shown();
+            payload.insert("response".into(), self.shown(said.as_str(), said.is_cut()));
+            if said.is_cut() {
+                payload.insert("response_truncated".into(), true.into());
+            }
+        }
+        payload
+    }
+
+    fn shown(&self, text: &str, cut: bool) -> Value {
+        let shown = if cut {
+            self.redactor.redact_cut(text)
+        } else {
+            self.redactor.redact(text)
+        };
+        Value::String(shown.into_owned())
+    }
+
+    fn status(&self) -> u16 {
+        self.exchange.status.unwrap_or(CLIENT_LEFT)
+    }
+
+    /// The line for people: method, path, status, profile, model, tokens, time, and what went wrong.
+    pub(super) fn sentence(&self) -> String {
+        let exchange = self.exchange;
+        let mut line = format!(
+            "{} {} {} {}",
+            exchange.method,
+            self.redactor.redact(&exchange.path),
+            self.status(),
+            exchange.profile
+        );
+        // A `String` takes every write.
+        if !exchange.model.is_empty() {
+            let _ = write!(line, " {}", self.redactor.redact(&exchange.model));
+        }
+        if let Some(usage) = &self.usage {
+            let about = if usage.estimated { "~" } else { "" };
+            let _ = write!(line, " {about}{}+{} tokens", usage.prompt(), usage.output);
+        }
+        let _ = write!(line, " {:.2} s", exchange.took.as_secs_f64());
+        match &exchange.outcome {
+            Outcome::Completed => {}
+            Outcome::Cancelled => line.push_str(" cancelled by the client"),
+            Outcome::Failed(error) => {
+                let error = self.redactor.redact(error);
+                let _ = write!(line, " failed: ");
+                line.extend(error.chars().take(SHORT_ERROR));
+                if error.chars().count() > SHORT_ERROR {
+                    line.push('…');
+                }
+            }
+        }
+        line.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    }
+}
+
+fn outcome(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed(_) => "failed",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+/// Kong's four: all of it, its own part, the wait for the upstream's headers (-1 without any), and the answer's arrival.
+fn latencies(exchange: &Exchange) -> Value {
+    let sent = exchange.sent_after.unwrap_or(exchange.took);
+    let waited = exchange
+        .headers_after
+        .map(|headers| headers.saturating_sub(sent));
+    let receive = exchange.headers_after.map_or(Duration::ZERO, |headers| {
+        exchange.took.saturating_sub(headers)
+    });
+    json!({
+        "request": millis(exchange.took),
+        "kong": millis(sent + receive),
+        "proxy": waited.map_or(-1, |waited| i64::try_from(waited.as_millis()).unwrap_or(i64::MAX)),
+        "receive": millis(receive),
+    })
+}
+
+/// From the request's way upstream to the end.
+fn upstream_time(exchange: &Exchange) -> Duration {
+    exchange
+        .sent_after
+        .map_or(Duration::ZERO, |sent| exchange.took.saturating_sub(sent))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn put(json: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Value::Object(fields) = json {
+        fields.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{exchange::ExchangeId, llm::Event};
+
+fn exchange() -> Exchange {
+    Exchange {
+        id: ExchangeId::random(),
+        profile: "gpt".into(),
+        began: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+        client: Some([127, 0, 0, 1].into()),
+        method: http::Method::POST,
+        path: "/gpt/v1/chat/completions".into(),
+        request_size: Some(Arc::new(AtomicU64::new(120))),
+        provider: "openai",
+        operation: "llm/v1/chat",
+        model: "gpt-4o-mini".into(),
+        answered_by: "gpt-4o-mini-2024".into(),
+        upstream_status: Some(200),
+        status: Some(200),
+        usage: Some(Usage {
+            input: 20,
+            cache_read: 5,
+            output: 12,
+            ..Usage::default()
+        }),
+        sent_after: Some(Duration::from_millis(4)),
+        headers_after: Some(Duration::from_millis(304)),
+        first_token_after: Some(Duration::from_millis(404)),
+        took: Duration::from_millis(1004),
+        bytes: 400,
+        outcome: Outcome::Completed,
+        log: Some(Box::new(Material {
+            statistics: true,
+            countable: true,
+            ..Material::default()
+        })),
+    }
+}
+
+fn json(exchange: &Exchange) -> Value {
+    let line = Shown::of(exchange).json();
+    assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+    serde_json::from_slice(&line).unwrap()
+}
+
+fn material(exchange: &mut Exchange) -> &mut Material {
+    exchange.log.as_deref_mut().unwrap()
+}
+
+#[test]
+fn a_line_has_kongs_keys() {
+    let mut exchange = exchange();
+    material(&mut exchange).input_cost = Some(10.0);
+    material(&mut exchange).output_cost = Some(10.0);
+    material(&mut exchange).stream = true;
+    assert_eq!(
+        json(&exchange),
+        json!({
+            "started_at": 1_700_000_000_123_u64,
+            "exchange": exchange.id.as_str(),
+            "profile": "gpt",
+            "client_ip": "127.0.0.1",
+            "request": {"method": "POST", "path": "/gpt/v1/chat/completions", "size": 120},
+            "response": {"status": 200, "size": 400},
+            "latencies": {"request": 1004, "kong": 704, "proxy": 300, "receive": 700},
+            "outcome": "completed",
+            "ai": {"proxy": {
+                "meta": {
+                    "provider_name": "openai",
+                    "request_model": "gpt-4o-mini",
+                    "response_model": "gpt-4o-mini-2024",
+                    "request_mode": "stream",
+                    "llm_latency": 1000,
+                },
+                "usage": {
+                    "prompt_tokens": 25,
+                    "completion_tokens": 12,
+                    "total_tokens": 37,
+                    "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 0},
+                    "time_per_token": 83,
+                    "time_to_first_token": 400,
+                    "cost": 0.00037,
+                },
+            }},
+        })
+    );
+}
+
+#[test]
+fn nothing_of_the_model_is_logged_unasked() {
+    let mut exchange = exchange();
+    material(&mut exchange).statistics = false;
+    assert_eq!(json(&exchange).get("ai"), None);
+    exchange.log = None;
+    assert_eq!(json(&exchange).get("ai"), None);
+}
+
+#[test]
+fn cost_needs_both_prices() {
+    let mut exchange = exchange();
+    material(&mut exchange).input_cost = Some(10.0);
+    assert_eq!(json(&exchange)["ai"]["proxy"]["usage"].get("cost"), None);
+}
+
+#[test]
+fn a_failure_says_why_and_a_client_that_left_is_499() {
+    let mut exchange = exchange();
+    exchange.outcome = Outcome::Failed("bad key\nsk-0123456789".into());
+    exchange.status = Some(401);
+    exchange.upstream_status = Some(401);
+    exchange.usage = None;
+    material(&mut exchange).secrets = vec!["Bearer sk-0123456789".into()];
+    let line = json(&exchange);
+    assert_eq!(line["outcome"], "failed");
+    assert_eq!(line["error"], "bad key\n***");
+    assert_eq!(line["response"]["status"], 401);
+    assert_eq!(line["ai"]["proxy"].get("usage"), None);
+    let sentence = Shown::of(&exchange).sentence();
+    assert!(
+        sentence.ends_with("1.00 s failed: bad key ***"),
+        "{sentence}"
+    );
+
+    exchange.outcome = Outcome::Cancelled;
+    exchange.status = None;
+    exchange.headers_after = None;
+    let line = json(&exchange);
+    assert_eq!(line["outcome"], "cancelled");
+    assert_eq!(line["response"]["status"], 499);
+    assert_eq!(line["latencies"]["proxy"], -1);
+}
+
+#[test]
+fn missing_counts_are_estimated() {
+    let mut exchange = exchange();
+    exchange.usage = None;
+    let request = r#"{"messages":[{"role":"user","content":"apple apple"}]}"#;
+    material(&mut exchange).request = Some(Kept::of(&Bytes::from(request)));
+    material(&mut exchange).said.observe(&Event::Text {
+        part: 0,
+        text: "apple apple apple".into(),
+    });
+    let usage = json(&exchange)["ai"]["proxy"]["usage"].take();
+    assert_eq!(usage["estimated"], true);
+    assert_eq!(usage["prompt_tokens"], 8);
+    assert_eq!(usage["completion_tokens"], 3);
+    let sentence = Shown::of(&exchange).sentence();
+    assert!(sentence.contains(" ~8+3 tokens "), "{sentence}");
+}
+
+#[test]
+fn payloads_are_texts_without_secrets() {
+    let mut exchange = exchange();
+    let material = material(&mut exchange);
+    material.payloads = true;
+    material.secrets = vec!["Bearer openai-key".into()];
+    material.request = Some(Kept::of(&Bytes::from(r#"{"a":"openai-key"}"#)));
+    material.said.observe(&Event::Text {
+        part: 0,
+        text: "it is openai-".into(),
+    });
+    material.said.observe(&Event::Text {
+        part: 0,
+        text: "key".into(),
+    });
+    assert_eq!(
+        json(&exchange)["ai"]["proxy"]["payload"],
+        json!({"request": r#"{"a":"***"}"#, "response": "it is ***"})
+    );
+}
+
+#[test]
+fn a_large_payload_is_cut_and_marked() {
+    let mut exchange = exchange();
+    let material = material(&mut exchange);
+    material.payloads = true;
+    material.response = Some(Kept::of(&Bytes::from(vec![b'x'; 2 << 20])));
+    let payload = json(&exchange)["ai"]["proxy"]["payload"].take();
+    assert_eq!(payload["response"].as_str().unwrap().len(), 1 << 20);
+    assert_eq!(payload["response_truncated"], true);
+}

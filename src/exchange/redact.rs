@@ -1,0 +1,259 @@
+//! Takes secrets out of text: by their value, as they are and in the encodings that a body may hold them in.
+
+use std::borrow::Cow;
+
+use aho_corasick::AhoCorasick;
+
+/// Shorter values are not looked for: they would be found in ordinary words.
+const SHORTEST: usize = 8;
+
+/// What stands in a secret's place.
+const MASK: &str = "***";
+
+/// Finds the values of secrets.
+#[derive(Default)]
+pub struct Redactor {
+    /// In lower case, for the cut ends of texts.
+    patterns: Vec<Vec<u8>>,
+    automaton: Option<AhoCorasick>,
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor")
+            .field("patterns", &self.patterns.len())
+            .finish()
+    }
+}
+
+impl Redactor {
+    /// Finds these values, and what follows the first space in each: `Bearer KEY` hides `KEY` as well.
+    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Redactor {
+        let mut patterns = Vec::new();
+        for secret in secrets {
+            let bare = secret.split_once(' ').map(|(_, rest)| rest.trim());
+            for value in [Some(secret), bare].into_iter().flatten() {
+                if value.len() >= SHORTEST {
+                    forms(value, &mut patterns);
+                }
+            }
+        }
+        for pattern in &mut patterns {
+            pattern.make_ascii_lowercase();
+        }
+        patterns.sort_unstable();
+        patterns.dedup();
+        // Hex digits come in either case.
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(&patterns)
+            .ok();
+        Redactor {
+            patterns,
+            automaton,
+        }
+    }
+
+    /// The text without them.
+    #[must_use]
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.hide(text, 0)
+    }
+
+    /// The same for a text that was cut off at its end: a secret's beginning there goes too.
+    #[must_use]
+    pub fn redact_cut<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let bytes = text.as_bytes();
+        let begins = |pattern: &[u8], length: usize| {
+            let end = bytes
+                .len()
+                .checked_sub(length)
+                .and_then(|at| bytes.get(at..));
+            match (end, pattern.get(..length)) {
+                (Some(end), Some(beginning)) => end.eq_ignore_ascii_case(beginning),
+                _ => false,
+            }
+        };
+        let partial = self.patterns.iter().filter_map(|pattern| {
+            (1..pattern.len())
+                .rev()
+                .find(|&length| begins(pattern, length))
+        });
+        self.hide(text, partial.max().unwrap_or_default())
+    }
+
+    /// Hides the values, and the last `partial` bytes.
+    fn hide<'t>(&self, text: &'t str, partial: usize) -> Cow<'t, str> {
+        if self.patterns.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let Some(automaton) = &self.automaton else {
+            // No automaton of these values could be built: what cannot be searched is not shown.
+            return Cow::Borrowed(MASK);
+        };
+        // Overlapping matches: a value that begins inside another one must not leave its tail behind.
+        let mut found: Vec<(usize, usize)> = automaton
+            .find_overlapping_iter(text)
+            .map(|found| (found.start(), found.end()))
+            .collect();
+        if partial > 0 {
+            found.push((text.floor_char_boundary(text.len() - partial), text.len()));
+        }
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        found.sort_unstable();
+        let mut out = String::with_capacity(text.len());
+        // Up to where the text is dealt with.
+        let mut at = None;
+        for (start, end) in found {
+            if at.is_none_or(|at| start > at) {
+                out.push_str(text.get(at.unwrap_or_default()..start).unwrap_or_default());
+                out.push_str(MASK);
+            }
+            at = at.max(Some(end));
+        }
+        out.push_str(text.get(at.unwrap_or_default()..).unwrap_or_default());
+        Cow::Owned(out)
+    }
+}
+
+/// The ways in which a body can hold `value`.
+fn forms(value: &str, out: &mut Vec<Vec<u8>>) {
+    out.push(value.into());
+    let percent: String = value
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    out.push(percent.into());
+    out.push(
+        url::form_urlencoded::byte_serialize(value.as_bytes())
+            .collect::<String>()
+            .into(),
+    );
+    // Inside JSON, with and without the escaped slash that PHP writes.
+    let json = serde_json::Value::from(value).to_string();
+    let json = json
+        .get(1..json.len().saturating_sub(1))
+        .unwrap_or_default();
+    out.push(json.replace('/', "\\/").into());
+    out.push(json.into());
+    // Inside base64 of a longer text (`user:KEY`) a value looks different at each of three alignments.
+    for offset in 0..3 {
+        for alphabet in [STANDARD, URL_SAFE] {
+            out.push(base64(value.as_bytes(), offset, alphabet));
+        }
+    }
+}
+
+const STANDARD: [u8; 2] = *b"+/";
+const URL_SAFE: [u8; 2] = *b"-_";
+
+/// The characters of `value`'s base64 that do not depend on what stands around it, `offset` bytes into a group of three.
+fn base64(value: &[u8], offset: usize, last: [u8; 2]) -> Vec<u8> {
+    let bit = |index: usize| {
+        let byte = index / 8;
+        let byte = byte.checked_sub(offset).and_then(|at| value.get(at))?;
+        Some((byte >> (7 - index % 8)) & 1)
+    };
+    let first = (offset * 8).div_ceil(6);
+    let end = (offset + value.len()) * 8 / 6;
+    (first..end)
+        .filter_map(|character| {
+            let bits = (0..6).try_fold(0, |bits, at| Some(bits << 1 | bit(character * 6 + at)?))?;
+            Some(match bits {
+                0..26 => b'A' + bits,
+                26..52 => b'a' + bits - 26,
+                52..62 => b'0' + bits - 52,
+                62 => last[0],
+                _ => last[1],
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "sk-Tést/+key\"1234";
+
+    fn hides(text: &str) -> String {
+        Redactor::new([KEY]).redact(text).into_owned()
+    }
+
+    #[test]
+    fn every_encoding_is_found() {
+        assert_eq!(hides(&format!("a {KEY} b")), "a *** b");
+        assert_eq!(hides("k=sk-T%C3%A9st%2F%2Bkey%221234&x"), "k=***&x");
+        assert_eq!(hides("k=sk-t%c3%a9st%2f%2bkey%221234"), "k=***");
+        assert_eq!(hides(r#"{"k":"sk-Tést/+key\"1234"}"#), r#"{"k":"***"}"#);
+        assert_eq!(hides(r#"{"k":"sk-Tést\/+key\"1234"}"#), r#"{"k":"***"}"#);
+    }
+
+    #[test]
+    fn base64_is_found_at_every_alignment() {
+        // base64 of `KEY`, `u:KEY`, `us:KEYx` and `user:KEY` with KEY = secret-key-value.
+        let redactor = Redactor::new(["secret-key-value"]);
+        for (encoded, expected) in [
+            ("c2VjcmV0LWtleS12YWx1ZQ==", "***Q=="),
+            ("dTpzZWNyZXQta2V5LXZhbHVl", "dTp***"),
+            ("dXM6c2VjcmV0LWtleS12YWx1ZXg=", "dXM6***Xg="),
+            ("dXNlcjpzZWNyZXQta2V5LXZhbHVl", "dXNlcjp***"),
+        ] {
+            let shown = redactor.redact(encoded);
+            assert!(
+                shown.contains("***") && shown.len() < 12,
+                "{encoded}: {shown}, {expected}"
+            );
+        }
+        let redactor = Redactor::new(["\u{fb}\u{fb}\u{fb}???>>>"]);
+        assert!(redactor.redact("w7vDu8O7Pz8_Pj4-").starts_with("***"));
+        assert!(redactor.redact("w7vDu8O7Pz8/Pj4+").starts_with("***"));
+    }
+
+    #[test]
+    fn a_scheme_hides_the_bare_key_too() {
+        let redactor = Redactor::new(["Bearer openai-key"]);
+        assert_eq!(redactor.redact("Bearer openai-key"), "***");
+        assert_eq!(redactor.redact("my openai-key!"), "my ***!");
+        assert_eq!(redactor.redact("Bearer other"), "Bearer other");
+    }
+
+    #[test]
+    fn short_values_are_left_and_nothing_is_copied() {
+        let redactor = Redactor::new(["seven77"]);
+        assert!(matches!(
+            redactor.redact("seven77"),
+            Cow::Borrowed("seven77")
+        ));
+        assert!(matches!(
+            Redactor::default().redact("x"),
+            Cow::Borrowed("x")
+        ));
+    }
+
+    #[test]
+    fn overlapping_and_neighbouring_values_leave_nothing() {
+        let redactor = Redactor::new(["aaaabbbb", "bbbbcccc"]);
+        assert_eq!(redactor.redact("xaaaabbbbccccx"), "x***x");
+        assert_eq!(redactor.redact("aaaabbbbaaaabbbb"), "***");
+    }
+
+    #[test]
+    fn a_cut_end_shows_no_beginning_of_a_secret() {
+        let redactor = Redactor::new(["openai-key"]);
+        assert_eq!(redactor.redact_cut("text openai-k"), "text ***");
+        assert_eq!(redactor.redact_cut("text openai-key"), "text ***");
+        assert_eq!(redactor.redact_cut("text"), "text");
+        assert_eq!(
+            Redactor::new(["keykeykey"]).redact_cut("a keykeykey"),
+            "a ***"
+        );
+    }
+}
