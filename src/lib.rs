@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod llm;
 pub mod mock;
 pub mod net;
+pub mod pipeline;
 pub mod profile;
 pub mod provider;
 pub mod transport;

@@ -1,0 +1,339 @@
+//! The upstream's answer becomes the client's.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    response::Parts,
+};
+use http_body_util::BodyExt;
+
+use super::{
+    Answer, Failure, Outcome, Plan,
+    headers::downstream,
+    inflate::{codings_of, inflate, inflate_whole},
+    relay::{Mode, Relay},
+    through::Through,
+};
+use crate::{
+    dialect::{Egress, Fault},
+    exchange::Recorder,
+    llm::{Accumulator, ChatResponse, events_of},
+    transport::{Body, full},
+    wire::{Framer, MAX_FRAME},
+};
+
+/// The largest whole answer that is held (SPEC §4.11).
+const MAX_ANSWER: usize = 256 << 20;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Asks proxies between here and the client, nginx above all, to pass each event on at once.
+const NO_BUFFERING: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+
+/// Turns the upstream's answer into the client's. The recorder leaves its slot only with the body that will close it, so that a failure
+/// finds it there.
+///
+/// # Errors
+///
+/// A [`Failure`] with the provider's status, or 500 and 502 where its answer is none.
+pub async fn finish(answer: Answer, slot: &mut Option<Recorder>) -> Outcome<Response<Body>> {
+    let Answer { response, plan } = answer;
+    let (parts, body) = response.into_parts();
+    let Some(egress) = plan.egress else {
+        return Ok(through(&parts, body, &plan, slot));
+    };
+    let (upstream, added) = (parts.headers.clone(), plan.headers.clone());
+    let failed = |fault: Fault| {
+        let mut headers = downstream(&upstream, true, false);
+        headers.remove(CONTENT_TYPE);
+        headers.extend(added.clone());
+        Box::new(Failure { fault, headers })
+    };
+    if !parts.status.is_success() {
+        let body = collect(&parts.headers, body, plan.idle_timeout)
+            .await
+            .map_err(|fault| failed(*fault))?;
+        let fault = egress.decode_error(parts.status.as_u16(), &body.inflated);
+        let mut failure = failed(fault);
+        if failure.fault.verbatim.is_some()
+            && let Some(content_type) = upstream.get(CONTENT_TYPE)
+        {
+            failure.headers.insert(CONTENT_TYPE, content_type.clone());
+        }
+        return Err(failure);
+    }
+    let kind = Kind::of(&parts.headers);
+    if plan.stream && kind != Kind::Json {
+        return stream(&parts, body, plan, egress, slot)
+            .await
+            .map_err(|fault| failed(*fault));
+    }
+    let body = collect(&parts.headers, body, plan.idle_timeout)
+        .await
+        .map_err(|fault| failed(*fault))?;
+    let unreadable = |reason: &dyn std::fmt::Display| {
+        let (provider, route_type) = (plan.provider, plan.operation.route_type());
+        Fault::upstream(
+            500,
+            format!("transformation failed from type {provider}://{route_type}: {reason}"),
+        )
+    };
+    let (decoded, replayed) = match kind {
+        Kind::EventStream => (gather(egress, &body.inflated), true),
+        _ => (
+            egress
+                .decode_response(&body.inflated)
+                .map_err(|error| error.to_string()),
+            false,
+        ),
+    };
+    let decoded = decoded.map_err(|reason| failed(unreadable(&reason)))?;
+    let Some(mut recorder) = slot.take() else {
+        return Err(failed(unreadable(&"its record is gone")));
+    };
+    recorder.whole(&decoded);
+    let mut out = if plan.stream {
+        recorder.body(&Bytes::from(decoded.text()));
+        replay(&parts, &plan, &decoded)
+    } else if plan.same_format && !replayed {
+        recorder.body(&body.inflated);
+        forward(&parts, body, &plan)
+    } else {
+        let encoded = Bytes::from(plan.ingress.encode_response(&decoded));
+        recorder.body(&encoded);
+        let mut response = Response::new(full(encoded));
+        *response.headers_mut() = downstream(&parts.headers, true, false);
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        response
+    };
+    out.headers_mut().extend(plan.headers);
+    recorder.responding(out.status().as_u16());
+    Ok(out
+        .map(|body| BodyExt::boxed_unsync(Through::new(body, Duration::from_secs(3600), recorder))))
+}
+
+/// What an answer says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Json,
+    EventStream,
+    Other,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Kind {
+        let text = headers
+            .get(CONTENT_TYPE)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+        match text
+            .as_deref()
+            .map(|text| text.split(';').next().unwrap_or_default().trim())
+        {
+            Some("text/event-stream") => Kind::EventStream,
+            Some(text)
+                if text == "application/json" || text.ends_with("+json") || text == "text/html" =>
+            {
+                Kind::Json
+            }
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// An answer of an operation that aiproxy does not read.
+fn through(parts: &Parts, body: Body, plan: &Plan, slot: &mut Option<Recorder>) -> Response<Body> {
+    let mut headers = downstream(&parts.headers, false, plan.keep_cookies);
+    headers.extend(plan.headers.clone());
+    let body = match slot.take() {
+        Some(mut recorder) => {
+            recorder.responding(parts.status.as_u16());
+            BodyExt::boxed_unsync(Through::new(body, plan.idle_timeout, recorder))
+        }
+        None => body,
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A stream, forwarded or translated.
+async fn stream(
+    parts: &Parts,
+    body: Body,
+    plan: Plan,
+    egress: &'static dyn Egress,
+    slot: &mut Option<Recorder>,
+) -> Result<Response<Body>, Box<Fault>> {
+    let inflated = inflate(&parts.headers, body).map_err(|name| Box::new(undoable(&name)))?;
+    let mode = if plan.same_format {
+        Mode::Forward {
+            hide_usage: plan.hide_usage,
+        }
+    } else {
+        Mode::Translate
+    };
+    let Some(recorder) = slot.take() else {
+        return Err(Box::new(Fault::upstream(
+            500,
+            "the stream's record is gone",
+        )));
+    };
+    let encoder = plan.ingress.stream_encoder(plan.show_usage);
+    let relay = Relay::new(
+        inflated.body,
+        egress,
+        encoder,
+        mode,
+        plan.idle_timeout,
+        recorder,
+    );
+    let mut relay = relay.open().await.map_err(|(fault, recorder)| {
+        *slot = Some(recorder);
+        Box::new(fault)
+    })?;
+    relay.responding(parts.status.as_u16());
+    let mut response = Response::new(BodyExt::boxed_unsync(relay));
+    *response.status_mut() = parts.status;
+    let headers = response.headers_mut();
+    *headers = downstream(&parts.headers, true, false);
+    if Kind::of(&parts.headers) != Kind::EventStream {
+        headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    }
+    stream_headers(headers);
+    headers.extend(plan.headers);
+    Ok(response)
+}
+
+fn stream_headers(headers: &mut HeaderMap) {
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache"));
+    headers.insert(NO_BUFFERING.0, NO_BUFFERING.1);
+}
+
+/// A whole answer to a client that asked for a stream.
+fn replay(parts: &Parts, plan: &Plan, decoded: &ChatResponse) -> Response<Body> {
+    let (mut encoder, mut out) = (
+        plan.ingress.stream_encoder(plan.show_usage),
+        BytesMut::new(),
+    );
+    events_of(decoded, &mut |event: crate::llm::Event<'_>| {
+        encoder.event(&event, &mut out);
+    });
+    let mut response = Response::new(full(out.freeze()));
+    *response.headers_mut() = downstream(&parts.headers, true, false);
+    response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
+    stream_headers(response.headers_mut());
+    response
+}
+
+/// A whole answer of the client's own format: its bytes, still compressed where the client takes that.
+fn forward(parts: &Parts, body: Collected, plan: &Plan) -> Response<Body> {
+    let takes = codings_of(&parts.headers)
+        .is_ok_and(|codings| codings.iter().all(|coding| plan.accepts.contains(coding)));
+    let mut response = Response::new(full(if takes { body.raw } else { body.inflated }));
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = downstream(&parts.headers, !takes, false);
+    response.headers_mut().remove(http::header::CONTENT_LENGTH);
+    response
+}
+
+/// A stream that came where a whole answer was asked for.
+fn gather(egress: &dyn Egress, body: &Bytes) -> Result<ChatResponse, String> {
+    let (mut framer, mut decoder, mut all) = (
+        Framer::new(egress.framing(), MAX_FRAME),
+        egress.stream_decoder(),
+        Accumulator::default(),
+    );
+    framer.feed(body.clone());
+    while let Some(frame) = framer.frame().map_err(|error| error.to_string())? {
+        decoder
+            .frame(&frame, &mut all)
+            .map_err(|error| error.to_string())?;
+    }
+    if let Some(frame) = framer.finish() {
+        decoder
+            .frame(&frame, &mut all)
+            .map_err(|error| error.to_string())?;
+    }
+    match all.failed() {
+        Some(message) => Err(message.to_owned()),
+        None if decoder.is_complete() => Ok(all.into_response()),
+        None => Err("the provider closed the stream before its end".into()),
+    }
+}
+
+/// A whole body, as it came and inflated.
+struct Collected {
+    raw: Bytes,
+    inflated: Bytes,
+}
+
+fn undoable(name: &str) -> Fault {
+    let name: String = name.chars().take(40).collect();
+    Fault::upstream(
+        502,
+        format!("the provider's answer is coded in a way that nobody asked for: {name}"),
+    )
+}
+
+/// Reads a whole body, within the limits of size and silence.
+async fn collect(
+    headers: &HeaderMap,
+    mut body: Body,
+    idle: Duration,
+) -> Result<Collected, Box<Fault>> {
+    let mut out = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(idle, body.frame())
+            .await
+            .map_err(|_| {
+                let message = format!(
+                    "upstream did not continue within {} ms (idle_timeout)",
+                    idle.as_millis()
+                );
+                Fault::upstream(504, message).code("timeout")
+            })?;
+        match frame {
+            None => break,
+            Some(Err(error)) => {
+                return Err(Box::new(Fault::upstream(
+                    502,
+                    format!("the provider's answer broke: {error}"),
+                )));
+            }
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                if out.len() + data.len() > MAX_ANSWER {
+                    let limit = MAX_ANSWER >> 20;
+                    return Err(Box::new(Fault::upstream(
+                        502,
+                        format!("the provider's answer is larger than {limit} MiB"),
+                    )));
+                }
+                out.extend_from_slice(&data);
+            }
+        }
+    }
+    let raw = Bytes::from(out);
+    if codings_of(headers).is_ok_and(|codings| codings.is_empty()) {
+        return Ok(Collected {
+            inflated: raw.clone(),
+            raw,
+        });
+    }
+    let inflated = inflate_whole(headers, raw.clone(), MAX_ANSWER)
+        .await
+        .map_err(|why| Box::new(undoable(&why)))?;
+    Ok(Collected { raw, inflated })
+}

@@ -1,0 +1,334 @@
+//! Prepare, send, finish: the only order of stages there is.
+//!
+//! [`prepare`] decides everything and sends nothing; only it makes a [`Prepared`], and only [`send`] takes one. [`finish`] turns the
+//! upstream's answer into the client's. `serve`, `chat` and dry runs run these same functions. A stage knows no provider by name, and a
+//! failure is a [`Failure`] until the server gives it the client's form.
+
+mod answer;
+mod capped;
+mod checks;
+mod compose;
+mod glance;
+mod headers;
+mod inflate;
+mod noting;
+mod relay;
+mod route;
+mod through;
+mod unread;
+
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::{
+    dialect::{Egress, Fault, Ingress},
+    exchange::Recorder,
+    profile::{Profile, Vault},
+    provider::Operation,
+    transport::{Body, Dial, Transport, TransportError},
+};
+
+pub use answer::finish;
+pub use compose::secret_values;
+pub use headers::is_hop_by_hop;
+pub use inflate::{Coding, Inflated, accepted, inflate, inflate_whole};
+pub use relay::Relay;
+pub use route::{Asked, Target, operation_of, options};
+
+/// Every effect that the pipeline has.
+#[derive(Clone, Copy)]
+pub struct Env<'a> {
+    /// Where bytes leave.
+    pub net: &'a dyn Transport,
+    /// Where secrets come from.
+    pub vault: &'a Arc<dyn Vault>,
+    /// The time, for signatures.
+    pub now: SystemTime,
+}
+
+impl std::fmt::Debug for Env<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Env")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request as the server or a command hands it over.
+#[derive(Debug)]
+pub struct Inbound {
+    /// The profile that it goes through.
+    pub profile: Arc<Profile>,
+    /// Its format.
+    pub ingress: &'static dyn Ingress,
+    /// What it asks for.
+    pub target: Target,
+    /// Who named the model, where it was not the body.
+    pub asked: Asked,
+    /// Its method.
+    pub method: Method,
+    /// Its query, undecoded.
+    pub query: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// What the named groups of `[aiproxy] path` matched.
+    pub captures: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for dyn Ingress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ingress({:?})", self.format())
+    }
+}
+
+/// A request's body: whole where the operation is read, as it comes in where it is not.
+#[derive(Debug)]
+pub enum Payload {
+    /// All of it, inflated.
+    Whole(Bytes),
+    /// As the client sends it.
+    Stream(Body),
+}
+
+/// Everything decided, nothing sent.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The request as it will leave.
+    request: http::Request<Body>,
+    /// Its body, where it is whole.
+    pub wire: Option<Bytes>,
+    /// How the upstream is reached.
+    dial: Dial,
+    /// What to make of the answer.
+    plan: Plan,
+}
+
+/// What to make of the upstream's answer.
+pub(crate) struct Plan {
+    ingress: &'static dyn Ingress,
+    /// The provider's name; empty for a plain backend.
+    provider: &'static str,
+    /// The format of the upstream; `None`: unread.
+    egress: Option<&'static dyn Egress>,
+    operation: Operation,
+    /// The client's format is the upstream's: the bytes go through.
+    same_format: bool,
+    /// The answer is to be a stream.
+    stream: bool,
+    /// aiproxy asked for the usage chunk, the client did not.
+    hide_usage: bool,
+    /// The client asked for the usage chunk.
+    show_usage: bool,
+    /// Codings that the client takes.
+    accepts: Vec<Coding>,
+    idle_timeout: std::time::Duration,
+    /// Set on the answer, faults included.
+    headers: HeaderMap,
+    /// The upstream's cookies go on: a plain backend's are the client's affair.
+    keep_cookies: bool,
+    /// Set if an unread body grew over its limit.
+    exceeded: Option<Arc<AtomicBool>>,
+    /// Where the model of an unread body turns up.
+    seen_model: Option<glance::SeenModel>,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("provider", &self.provider)
+            .field("operation", &self.operation)
+            .field("same_format", &self.same_format)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Puts the model of an unread body, which has gone by now, into the answer's headers.
+    fn name_seen_model(&mut self, recorder: &mut Recorder) {
+        let Some(seen) = &self.seen_model else { return };
+        let model = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(model) = model {
+            recorder.routed(self.provider, self.operation.route_type(), &model);
+            if let Some(value) = model_header(self.provider, &model) {
+                self.headers.insert(MODEL_HEADER, value);
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// The request's head as it will leave. Headers that hold a key are marked sensitive and print as such.
+    #[must_use]
+    pub fn request(&self) -> &http::Request<Body> {
+        &self.request
+    }
+}
+
+/// Why there is no answer: what the client is told, and the headers that go with it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What happened, without a form yet.
+    pub fault: Fault,
+    /// The upstream's own headers that still hold (`retry-after`, rate limits, request ids), and ours.
+    pub headers: HeaderMap,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        Failure {
+            fault,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl From<Fault> for Box<Failure> {
+    fn from(fault: Fault) -> Box<Failure> {
+        Box::new(fault.into())
+    }
+}
+
+/// What every stage gives.
+pub type Outcome<T> = Result<T, Box<Failure>>;
+
+/// Decides everything: model, options, body, URL, key. Nothing is sent.
+///
+/// # Errors
+///
+/// A [`Failure`] with SPEC's status and wording.
+pub async fn prepare(
+    env: Env<'_>,
+    inbound: Inbound,
+    payload: Payload,
+    recorder: &mut Recorder,
+) -> Outcome<Prepared> {
+    if inbound.profile.has_transformer() {
+        // Nothing may walk around a filter, so without the filter nothing goes.
+        let message = format!(
+            "profile `{}` has a transformer, which this version cannot run yet",
+            inbound.profile.name
+        );
+        return Err(Fault::upstream(501, message).into());
+    }
+    let payload = noting::received(recorder, payload);
+    if let Some(upstream) = &inbound.profile.upstream {
+        recorder.routed("", inbound.target.operation().route_type(), "");
+        return unread::plain(&inbound, upstream.url.url().as_str(), payload);
+    }
+    match payload {
+        Payload::Whole(body) if inbound.target.is_read() => {
+            let request = checks::check(&inbound, &body)?;
+            let route = route::route(&inbound)?;
+            let decided = route::decide(&inbound, &route, &request)?;
+            recorder.routed(
+                route.provider.name(),
+                inbound.target.operation().route_type(),
+                &decided.model,
+            );
+            let egress = route
+                .provider
+                .egress(inbound.target.operation(), &route.options);
+            noting::routed(recorder, &route, &decided, egress.is_some());
+            let secrets = compose::resolve(env.vault, route.auth).await?;
+            noting::secrets(recorder, &secrets);
+            let prepared = compose::compose(
+                &inbound, &route, &decided, request, &body, &secrets, env.now,
+            )?;
+            noting::composed(recorder, &secrets, prepared.wire.as_ref());
+            Ok(prepared)
+        }
+        payload => {
+            let route = route::route(&inbound)?;
+            recorder.routed(
+                route.provider.name(),
+                inbound.target.operation().route_type(),
+                "",
+            );
+            let secrets = compose::resolve(env.vault, route.auth).await?;
+            noting::secrets(recorder, &secrets);
+            unread::forward(&inbound, &route, payload, &secrets)
+        }
+    }
+}
+
+/// The upstream's answer, and what to make of it.
+#[derive(Debug)]
+pub struct Answer {
+    response: http::Response<Body>,
+    plan: Plan,
+}
+
+/// Sends what was prepared, and waits for the answer's headers. Dropping the future cancels the request upstream.
+///
+/// # Errors
+///
+/// A [`Failure`] of 502 or 504 if no answer came.
+pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> Outcome<Answer> {
+    let Prepared {
+        request,
+        dial,
+        plan,
+        ..
+    } = prepared;
+    recorder.sent();
+    match env.net.send(request, &dial).await {
+        Ok(response) => {
+            recorder.answered(response.status().as_u16());
+            let mut plan = plan;
+            plan.name_seen_model(recorder);
+            Ok(Answer { response, plan })
+        }
+        Err(error) => {
+            let exceeded = plan
+                .exceeded
+                .as_ref()
+                .is_some_and(|exceeded| exceeded.load(Ordering::Relaxed));
+            let fault = if exceeded {
+                too_large()
+            } else {
+                unreachable(&error)
+            };
+            Err(Box::new(Failure {
+                fault,
+                headers: plan.headers,
+            }))
+        }
+    }
+}
+
+/// SPEC's answer to a body over its limit.
+fn too_large() -> Fault {
+    Fault::invalid(413, "request body too large")
+}
+
+/// Why no answer came, with SPEC §4.10's wording.
+fn unreachable(error: &TransportError) -> Fault {
+    match error {
+        TransportError::ConnectTimeout(_) => {
+            Fault::upstream(504, format!("{error} (connect_timeout)")).code("timeout")
+        }
+        TransportError::FirstByteTimeout(_) => {
+            Fault::upstream(504, format!("{error} (first_byte_timeout)")).code("timeout")
+        }
+        TransportError::Connect(_) | TransportError::Broken(_) => {
+            Fault::upstream(502, error.to_string())
+        }
+    }
+}
+
+/// The header that names the model (Kong's `model_name_header`).
+pub const MODEL_HEADER: HeaderName = HeaderName::from_static("x-kong-llm-model");
+
+/// `PROVIDER/MODEL` as a header's value; `None` if it cannot be one.
+pub(crate) fn model_header(provider: &str, model: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{provider}/{model}")).ok()
+}

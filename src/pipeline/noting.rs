@@ -1,0 +1,118 @@
+//! What a request's record keeps for the request log. Where nobody logs, or the profile asks for nothing, this does nothing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use secrecy::SecretString;
+
+use super::{
+    Payload,
+    compose::Secrets,
+    route::{Decided, Route},
+};
+use crate::{
+    exchange::{Kept, MOST, Material, Prompt, Recorder},
+    profile::ParamLocation,
+    wire::envelope::Envelope,
+};
+
+/// Counts the request's body: now, or while it goes by.
+pub(super) fn received(recorder: &mut Recorder, payload: Payload) -> Payload {
+    match payload {
+        Payload::Whole(body) => {
+            recorder.request_size(|| Arc::new(AtomicU64::new(body.len() as u64)));
+            Payload::Whole(body)
+        }
+        Payload::Stream(body) => {
+            let mut counter = None;
+            recorder.request_size(|| Arc::clone(counter.insert(Arc::default())));
+            let Some(counter) = counter else {
+                return Payload::Stream(body);
+            };
+            let counted = body.map_frame(move |frame: http_body::Frame<Bytes>| {
+                if let Some(data) = frame.data_ref() {
+                    counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+                frame
+            });
+            Payload::Stream(counted.boxed_unsync())
+        }
+    }
+}
+
+/// What the profile wants of a request that is read here.
+pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decided, reads: bool) {
+    if !recorder.is_logged() {
+        return;
+    }
+    let (wanted, prices) = (&route.proxy.logging, &route.proxy.model.options);
+    let options = &route.options;
+    let mut meta = Vec::new();
+    // Kong's `ai_extra_meta`: the one service whose model does not say where it runs.
+    for (key, value) in [
+        ("azure_instance_id", &options.azure_instance),
+        ("azure_deployment_id", &options.azure_deployment_id),
+    ] {
+        meta.extend(value.clone().map(|value| (key, value)));
+    }
+    if let (false, Some(version)) = (meta.is_empty(), &options.azure_api_version) {
+        meta.push(("azure_api_version", version.clone()));
+    }
+    recorder.log(Material {
+        statistics: wanted.log_statistics,
+        payloads: wanted.log_payloads,
+        input_cost: prices.input_cost,
+        output_cost: prices.output_cost,
+        meta,
+        stream: decided.stream,
+        countable: reads,
+        ..Material::default()
+    });
+}
+
+/// What must not be in the line: an upstream's error can quote a key.
+pub(super) fn secrets(recorder: &mut Recorder, secrets: &Secrets) {
+    if !recorder.is_logged() {
+        return;
+    }
+    let values = secrets.values().map(SecretString::from).collect();
+    match recorder.material() {
+        Some(material) => material.secrets = values,
+        None => recorder.log(Material {
+            secrets: values,
+            ..Material::default()
+        }),
+    }
+}
+
+/// The body as it leaves.
+pub(super) fn composed(recorder: &mut Recorder, secrets: &Secrets, wire: Option<&Bytes>) {
+    let Some((material, wire)) = recorder.material().zip(wire) else {
+        return;
+    };
+    if material.payloads {
+        // A short key is found by its field alone.
+        let bare = match secrets.param() {
+            Some((name, ParamLocation::Body)) => without(wire, name),
+            _ => None,
+        };
+        material.request = Some(Kept::of(bare.as_ref().unwrap_or(wire)));
+    }
+    if material.statistics && material.countable {
+        if wire.len() > MOST {
+            material.prompt = Some(Prompt::of(wire));
+        } else if material.request.is_none() {
+            material.request = Some(Kept::of(wire));
+        }
+    }
+}
+
+/// A body without one of its fields.
+fn without(wire: &Bytes, field: &str) -> Option<Bytes> {
+    let mut envelope = Envelope::parse(wire).ok()?;
+    envelope.remove(field).then(|| envelope.finish(wire))
+}

@@ -1,0 +1,495 @@
+//! A response body that reads the upstream, observes, and forwards or translates. No task, no channel: back-pressure and cancellation are
+//! the body's own.
+
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame as BodyFrame};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{
+    dialect::{Egress, Fault, StreamDecoder, StreamEncoder},
+    exchange::Recorder,
+    llm::{Event, Sink},
+    transport::{Body, BoxError},
+    wire::{Frame, Framer, MAX_FRAME},
+};
+
+/// How often a silent stream is kept alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long, and how much of, an opening without content is held, so that an error can still become a status (SPEC §4.4).
+const HELD_TIME: Duration = Duration::from_secs(1);
+const HELD_EVENTS: u32 = 64;
+const HELD_BYTES: usize = 256 << 10;
+
+/// What happens to the upstream's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// They go on as they are: client and upstream speak one format.
+    Forward {
+        /// Withhold the usage chunk that aiproxy asked for.
+        hide_usage: bool,
+    },
+    /// The client's format is written anew.
+    Translate,
+}
+
+/// The part without I/O: chunks in, chunks out.
+struct Core {
+    framer: Framer,
+    decoder: Box<dyn StreamDecoder>,
+    encoder: Box<dyn StreamEncoder>,
+    mode: Mode,
+    recorder: Recorder,
+    out: BytesMut,
+    /// A frame was over the limit: bytes go on unobserved.
+    blind: bool,
+    seen: Seen,
+}
+
+/// What the events so far amount to.
+#[derive(Default)]
+struct Seen {
+    events: u32,
+    content: bool,
+    ended: bool,
+    failed: Option<Failed>,
+}
+
+struct Failed {
+    kind: String,
+    message: String,
+    status: Option<u16>,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Understood,
+    /// Understood, and not for the client.
+    Withheld,
+    Unreadable,
+}
+
+/// Shows each event to the recorder and, when translating, to the encoder.
+struct Tee<'a> {
+    seen: &'a mut Seen,
+    recorder: &'a mut Recorder,
+    encoder: Option<&'a mut dyn StreamEncoder>,
+    out: &'a mut BytesMut,
+    events: u32,
+    usage: u32,
+}
+
+impl Sink for Tee<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        if self.seen.failed.is_some() {
+            return;
+        }
+        self.recorder.observe(&event);
+        self.events += 1;
+        self.seen.events = self.seen.events.saturating_add(1);
+        self.seen.content |= event.is_content();
+        match &event {
+            Event::Failed {
+                kind,
+                message,
+                status,
+            } => {
+                self.seen.failed = Some(Failed {
+                    kind: kind.to_string(),
+                    message: message.to_string(),
+                    status: *status,
+                });
+            }
+            Event::Usage(_) => self.usage += 1,
+            Event::End => self.seen.ended = true,
+            _ => {}
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.event(&event, self.out);
+        }
+    }
+}
+
+impl Core {
+    /// Decodes one frame.
+    fn frame(&mut self, frame: &Frame) -> Read {
+        let Core {
+            decoder,
+            encoder,
+            mode,
+            recorder,
+            out,
+            seen,
+            ..
+        } = self;
+        let (encoder, hide_usage): (Option<&mut dyn StreamEncoder>, bool) = match mode {
+            Mode::Translate => (Some(&mut **encoder), false),
+            Mode::Forward { hide_usage } => (None, *hide_usage),
+        };
+        let translates = encoder.is_some();
+        let mut tee = Tee {
+            seen,
+            recorder,
+            encoder,
+            out,
+            events: 0,
+            usage: 0,
+        };
+        let decoded = decoder.frame(frame, &mut tee);
+        let only_usage = tee.events == 1 && tee.usage == 1;
+        match decoded {
+            Ok(()) if hide_usage && only_usage => Read::Withheld,
+            Ok(()) => Read::Understood,
+            Err(error) => {
+                // Forwarded, it still goes to the client, who might understand it.
+                if translates {
+                    tee.event(Event::Failed {
+                        kind: "upstream_error".into(),
+                        message: Cow::Owned(format!(
+                            "the provider sent an event that cannot be read: {error}"
+                        )),
+                        status: None,
+                    });
+                }
+                Read::Unreadable
+            }
+        }
+    }
+
+    /// Takes the next bytes; gives what the client gets of them.
+    fn push(&mut self, chunk: Bytes) -> Bytes {
+        if self.blind {
+            return chunk;
+        }
+        self.framer.feed(chunk);
+        // When forwarding, frames that follow each other leave as one slice of what came in.
+        let whole = self.framer.buffered();
+        let (mut run, mut at) = (0, 0);
+        loop {
+            match self.framer.frame() {
+                Ok(Some(frame)) => {
+                    let start = at;
+                    at += frame.raw.len();
+                    if self.frame(&frame) == Read::Withheld {
+                        self.out
+                            .extend_from_slice(whole.get(run..start).unwrap_or_default());
+                        run = at;
+                    }
+                    if self.seen.failed.is_some() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if self.mode == Mode::Translate => {
+                    self.fail("upstream_error", &error.to_string(), None);
+                    break;
+                }
+                Err(_) => {
+                    // Observation ends, the stream does not.
+                    self.blind = true;
+                    self.framer.take_pending();
+                    at = whole.len();
+                    break;
+                }
+            }
+        }
+        if self.mode == Mode::Translate {
+            return self.out.split().freeze();
+        }
+        if self.out.is_empty() {
+            return whole.slice(run.min(at)..at);
+        }
+        self.out
+            .extend_from_slice(whole.get(run..at).unwrap_or_default());
+        self.out.split().freeze()
+    }
+
+    /// The upstream ended, in order.
+    fn end(&mut self) -> Bytes {
+        if self.blind {
+            self.seen.ended = true;
+            return Bytes::new();
+        }
+        if let Some(frame) = self.framer.finish() {
+            let forwards = self.mode != Mode::Translate;
+            // What cannot be read was cut inside its last event: nothing of it is sent.
+            if self.frame(&frame) == Read::Understood && forwards {
+                self.out.extend_from_slice(frame.raw.trim_ascii_end());
+                self.out.extend_from_slice(b"\n\n");
+            }
+        }
+        if self.seen.failed.is_none() && !self.seen.ended {
+            if self.decoder.is_complete() {
+                self.seen.ended = true;
+                self.recorder.observe(&Event::End);
+                self.encoder.event(&Event::End, &mut self.out);
+            } else {
+                self.fail(
+                    "upstream_error",
+                    "the provider closed the stream before its end",
+                    None,
+                );
+            }
+        }
+        self.out.split().freeze()
+    }
+
+    /// Ends the stream with one error event, and no end marker.
+    fn fail(&mut self, kind: &str, message: &str, status: Option<u16>) {
+        // After the end nothing can fail any more: the client has its answer.
+        if self.seen.failed.is_some() || self.seen.ended {
+            return;
+        }
+        let event = Event::Failed {
+            kind: Cow::Borrowed(kind),
+            message: Cow::Borrowed(message),
+            status,
+        };
+        self.recorder.observe(&event);
+        self.encoder.event(&event, &mut self.out);
+        self.seen.failed = Some(Failed {
+            kind: kind.into(),
+            message: message.into(),
+            status,
+        });
+    }
+}
+
+/// The response body of a stream.
+pub struct Relay {
+    /// `None` once it ended; dropping it cancels the upstream.
+    upstream: Option<Body>,
+    core: Core,
+    /// The opening that was held.
+    held: Bytes,
+    idle: Duration,
+    /// When the upstream was last heard.
+    heard: Instant,
+    /// When the client was last sent something.
+    spoke: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay")
+            .field("mode", &self.core.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    pub(super) fn new(
+        upstream: Body,
+        egress: &dyn Egress,
+        encoder: Box<dyn StreamEncoder>,
+        mode: Mode,
+        idle: Duration,
+        recorder: Recorder,
+    ) -> Relay {
+        let now = Instant::now();
+        let core = Core {
+            framer: Framer::new(egress.framing(), MAX_FRAME),
+            decoder: egress.stream_decoder(),
+            encoder,
+            mode,
+            recorder,
+            out: BytesMut::new(),
+            blind: false,
+            seen: Seen::default(),
+        };
+        let timer = Box::pin(sleep_until(now + idle.min(KEEP_ALIVE)));
+        Relay {
+            upstream: Some(upstream),
+            core,
+            held: Bytes::new(),
+            idle,
+            heard: now,
+            spoke: now,
+            timer,
+        }
+    }
+
+    /// Holds the opening until there is content, so that an early error can still be a status.
+    ///
+    /// # Errors
+    ///
+    /// The error that came before any content, and the recorder.
+    pub(super) async fn open(mut self) -> Result<Relay, (Fault, Recorder)> {
+        use http_body_util::BodyExt;
+
+        let mut held = BytesMut::new();
+        let deadline = self.heard + HELD_TIME;
+        while let Some(upstream) = &mut self.upstream {
+            let Ok(next) = tokio::time::timeout_at(deadline, upstream.frame()).await else {
+                break;
+            };
+            match next {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        held.extend_from_slice(&self.core.push(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.upstream = None;
+                    self.core.fail("upstream_error", &cut(&error), None);
+                    held.extend_from_slice(&self.core.out.split());
+                }
+                None => {
+                    self.upstream = None;
+                    held.extend_from_slice(&self.core.end());
+                }
+            }
+            if let Some(failed) = &self.core.seen.failed {
+                self.upstream = None;
+                if !self.core.seen.content {
+                    let status = failed
+                        .status
+                        .filter(|status| (400..600).contains(status))
+                        .unwrap_or(502);
+                    let fault = Fault {
+                        kind: failed.kind.clone(),
+                        ..Fault::upstream(status, failed.message.clone())
+                    };
+                    return Err((fault, self.core.recorder));
+                }
+            }
+            let seen = &self.core.seen;
+            if seen.content
+                || seen.events >= HELD_EVENTS
+                || held.len() >= HELD_BYTES
+                || self.core.blind
+            {
+                break;
+            }
+        }
+        self.held = held.freeze();
+        self.heard = Instant::now();
+        self.spoke = self.heard;
+        Ok(self)
+    }
+
+    /// The client gets the stream with this status.
+    pub(super) fn responding(&mut self, status: u16) {
+        self.core.recorder.responding(status);
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        while let Some(upstream) = &mut self.upstream {
+            match Pin::new(upstream).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.heard = Instant::now();
+                    // Trailers say nothing to a client of another protocol, and OpenAI's format has none.
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    let out = self.core.push(data);
+                    if self.core.seen.failed.is_some() {
+                        self.upstream = None;
+                        // What was written by `fail` itself.
+                        let rest = self.core.out.split().freeze();
+                        if out.is_empty() {
+                            return Poll::Ready(Some(rest).filter(|rest| !rest.is_empty()));
+                        }
+                        self.held = rest;
+                    }
+                    if !out.is_empty() {
+                        return Poll::Ready(Some(out));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.upstream = None;
+                    self.core.fail("upstream_error", &cut(&error), None);
+                    return Poll::Ready(
+                        Some(self.core.out.split().freeze()).filter(|out| !out.is_empty()),
+                    );
+                }
+                Poll::Ready(None) => {
+                    self.upstream = None;
+                    let out = self.core.end();
+                    return Poll::Ready(Some(out).filter(|out| !out.is_empty()));
+                }
+                Poll::Pending => match self.poll_timer(cx) {
+                    Poll::Ready(out) => return Poll::Ready(Some(out)),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// One timer for the idle limit and keep-alives. It is not moved by each chunk: when it fires, it is set to what is due next.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        use std::future::Future;
+
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now.duration_since(self.heard) >= self.idle {
+                self.upstream = None;
+                let message = format!(
+                    "upstream did not continue within {} ms (idle_timeout)",
+                    self.idle.as_millis()
+                );
+                self.core.fail("timeout_error", &message, Some(504));
+                return Poll::Ready(self.core.out.split().freeze());
+            }
+            let quiet = now.duration_since(self.spoke) >= KEEP_ALIVE;
+            if quiet {
+                self.spoke = now;
+            }
+            self.timer
+                .as_mut()
+                .reset((self.heard + self.idle).min(self.spoke + KEEP_ALIVE));
+            // None before the first real event: strict clients take it for one (TRAPS 1.8).
+            if quiet && self.core.seen.content && !self.core.blind {
+                self.core.encoder.keep_alive(&mut self.core.out);
+                return Poll::Ready(self.core.out.split().freeze());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Why a stream broke, for people.
+fn cut(error: &BoxError) -> String {
+    format!("the provider's stream broke: {error}")
+}
+
+impl HttpBody for Relay {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let out = if this.held.is_empty() {
+            match this.poll_upstream(cx) {
+                Poll::Ready(out) => out,
+                Poll::Pending => return Poll::Pending,
+            }
+        } else {
+            Some(std::mem::take(&mut this.held))
+        };
+        match out {
+            Some(out) => {
+                this.spoke = Instant::now();
+                this.core.recorder.passed(out.len());
+                Poll::Ready(Some(Ok(BodyFrame::data(out))))
+            }
+            None => {
+                this.core.recorder.close();
+                Poll::Ready(None)
+            }
+        }
+    }
+}

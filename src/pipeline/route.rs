@@ -1,0 +1,312 @@
+//! Profile and request to a route: which provider, which model, with what options.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+
+use super::Inbound;
+use crate::{
+    dialect::Fault,
+    profile::{
+        AiProxy, HttpUrl, Lookup, Template, TemplateError,
+        schema::{kong, values::ResponseStreaming},
+    },
+    provider::{self, Operation, Options, Provider},
+    wire::envelope::Envelope,
+};
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An operation that aiproxy knows by its path, and what follows the path.
+    Operation(Operation, String),
+    /// Any path, forwarded unread (`preserve`, `other_paths = "forward"`).
+    Unread(String),
+}
+
+impl Target {
+    /// The operation.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        match self {
+            Target::Operation(operation, _) => *operation,
+            Target::Unread(_) => Operation::Preserve,
+        }
+    }
+
+    /// Whether aiproxy reads the bodies.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Target::Operation(operation, _) if operation.is_read())
+    }
+
+    /// The path below the API root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Target::Operation(_, path) | Target::Unread(path) => path,
+        }
+    }
+}
+
+/// Who named the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// The body's `model`, if anything.
+    #[default]
+    Body,
+    /// The routing by `PROFILE/MODEL` took the body's `model` apart; this is left of it.
+    Named(Option<String>),
+}
+
+/// The operation that a path below `/{profile}` names: `[/v1]` and OpenAI's paths; nothing is the profile's own.
+#[must_use]
+pub fn operation_of(path: &str) -> Option<(Operation, &str)> {
+    let below = path
+        .strip_prefix("/v1")
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .unwrap_or(path);
+    Some((Operation::of_path(below)?, below))
+}
+
+/// The fixed part of a route.
+pub(super) struct Route<'a> {
+    pub(super) proxy: &'a AiProxy,
+    pub(super) provider: &'static dyn Provider,
+    pub(super) auth: &'a kong::Auth,
+    pub(super) options: Options,
+    /// `model.name`, rendered.
+    pub(super) model: Option<String>,
+}
+
+/// What the body decides.
+pub(super) struct Decided {
+    pub(super) model: String,
+    pub(super) stream: bool,
+    /// The client asked for the usage of a stream.
+    pub(super) asked_usage: bool,
+}
+
+/// Finds the provider and renders the templates.
+pub(super) fn route(inbound: &Inbound) -> Result<Route<'_>, Fault> {
+    let Some(proxy) = &inbound.profile.ai_proxy else {
+        return Err(Fault::upstream(
+            501,
+            format!("profile `{}` has no [ai-proxy]", inbound.profile.name),
+        ));
+    };
+    let request = Request {
+        headers: &inbound.headers,
+        query: inbound.query.as_deref(),
+        captures: &inbound.captures,
+    };
+    let name = proxy.model.provider.as_str();
+    let provider =
+        provider::find(name).ok_or_else(|| no_transformer(name, inbound.target.operation()))?;
+    let settings = &inbound.profile.aiproxy;
+    let options = options(&proxy.model.options, settings.base_url.as_ref(), &request)
+        .map_err(|error| template_fault(&error))?;
+    let name = proxy.model.name.as_ref();
+    let model = name
+        .map(|name| name.render(&request).map(Cow::into_owned))
+        .transpose()
+        .map_err(|error| template_fault(&error))?;
+    Ok(Route {
+        proxy,
+        provider,
+        auth: &proxy.auth,
+        options,
+        model,
+    })
+}
+
+/// What a provider looks at of a model's options, templates filled in from `request`.
+///
+/// # Errors
+///
+/// If the request has not what a template asks for. Every template is rendered, also one that this provider has no use for: Kong refuses
+/// the request as well.
+pub fn options(
+    wire: &kong::Options,
+    base_url: Option<&HttpUrl>,
+    request: &dyn Lookup,
+) -> Result<Options, TemplateError> {
+    let render = |template: &Template| template.render(request).map(Cow::into_owned);
+    let optional = |template: &Option<Template>| template.as_ref().map(render).transpose();
+    for unused in [
+        &wire.gemini.api_endpoint,
+        &wire.gemini.project_id,
+        &wire.gemini.location_id,
+        &wire.gemini.endpoint_id,
+        &wire.bedrock.aws_region,
+        &wire.bedrock.aws_assume_role_arn,
+        &wire.bedrock.aws_role_session_name,
+        &wire.bedrock.aws_sts_endpoint_url,
+        &wire.bedrock.performance_config_latency,
+        &wire.bedrock.video_output_s3_uri,
+        &wire.bedrock.batch_bucket_prefix,
+        &wire.bedrock.batch_role_arn,
+        &wire.anthropic_version,
+    ] {
+        optional(unused)?;
+    }
+    Ok(Options {
+        max_tokens: wire.max_tokens,
+        temperature: wire.temperature,
+        top_p: wire.top_p,
+        top_k: wire.top_k,
+        embeddings_dimensions: wire.embeddings_dimensions,
+        upstream_url: optional(&wire.upstream_url)?,
+        upstream_path: optional(&wire.upstream_path)?,
+        base_url: base_url.map(|url| url.as_str().to_owned()),
+        azure_instance: optional(&wire.azure_instance)?,
+        azure_deployment_id: optional(&wire.azure_deployment_id)?,
+        azure_api_version: Some(render(&wire.azure_api_version)?),
+        mistral_format: wire.mistral_format.map(|format| format.as_str().to_owned()),
+        llama2_format: wire.llama2_format.map(|format| format.as_str().to_owned()),
+        dashscope_international: wire.dashscope.international.unwrap_or(true),
+        databricks_workspace: optional(&wire.databricks.workspace_instance_id)?,
+    })
+}
+
+/// Kong's refusal of an operation that a provider has not.
+pub(super) fn no_transformer(provider: &str, operation: Operation) -> Fault {
+    Fault::invalid(
+        400,
+        format!("no transformer for {provider}://{}", operation.route_type()),
+    )
+}
+
+fn template_fault(error: &TemplateError) -> Fault {
+    Fault::invalid(400, error.to_string())
+}
+
+/// Reads model and stream from the body, and holds them against the profile.
+pub(super) fn decide(
+    inbound: &Inbound,
+    route: &Route<'_>,
+    body: &Envelope<'_>,
+) -> Result<Decided, Fault> {
+    let asked = match &inbound.asked {
+        Asked::Named(model) => model.clone(),
+        Asked::Body => body.read::<Cow<'_, str>>("model").map(Cow::into_owned),
+    };
+    let asked = asked.filter(|model| !model.is_empty());
+    let default = || inbound.profile.aiproxy.default_model.clone();
+    let model = match (&route.model, asked) {
+        (Some(own), Some(asked)) if *own != asked => {
+            return Err(Fault::invalid(
+                400,
+                format!("cannot use own model - must be: {own}"),
+            ));
+        }
+        (Some(own), _) => own.clone(),
+        (None, asked) => asked.or_else(default).ok_or_else(|| {
+            Fault::invalid(
+                400,
+                "model parameter not found in request, nor in gateway configuration",
+            )
+        })?,
+    };
+    let asked_stream = body.read::<bool>("stream").unwrap_or_default();
+    let streams = !matches!(inbound.target.operation(), Operation::Embeddings);
+    let stream = match route.proxy.response_streaming {
+        ResponseStreaming::Deny if asked_stream => {
+            return Err(Fault::invalid(
+                400,
+                "response streaming is not enabled for this LLM",
+            ));
+        }
+        ResponseStreaming::Deny => false,
+        ResponseStreaming::Allow => asked_stream && streams,
+        ResponseStreaming::Always => streams,
+    };
+    let asked_usage = body
+        .read::<serde_json::Value>("stream_options")
+        .and_then(|options| options.get("include_usage")?.as_bool())
+        .unwrap_or_default();
+    Ok(Decided {
+        model,
+        stream,
+        asked_usage,
+    })
+}
+
+/// What templates see of a request.
+struct Request<'a> {
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    captures: &'a [(String, String)],
+}
+
+impl Lookup for Request<'_> {
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let direct = self.headers.get(name);
+        let value = direct.or_else(|| {
+            let same = |header: &http::HeaderName| header.as_str().replace('_', "-") == name;
+            self.headers
+                .iter()
+                .find(|(header, _)| same(header))
+                .map(|(_, value)| value)
+        })?;
+        Some(String::from_utf8_lossy(value.as_bytes()))
+    }
+
+    fn uri_capture(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.captures
+            .iter()
+            .find(|(capture, _)| capture == name)
+            .map(|(_, value)| Cow::Borrowed(value.as_str()))
+    }
+
+    fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
+        url::form_urlencoded::parse(self.query?.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_operations() {
+        for (path, expected) in [
+            (
+                "/v1/chat/completions",
+                Some((Operation::Chat, "/chat/completions")),
+            ),
+            (
+                "/chat/completions",
+                Some((Operation::Chat, "/chat/completions")),
+            ),
+            (
+                "/v1/embeddings",
+                Some((Operation::Embeddings, "/embeddings")),
+            ),
+            ("/v1/files/f1", Some((Operation::Files, "/files/f1"))),
+            ("/v1", None),
+            ("/v1x/chat/completions", None),
+            ("", None),
+        ] {
+            assert_eq!(operation_of(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn templates_see_headers_in_any_case_queries_decoded_and_captures() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x_my_model", "m".parse().unwrap());
+        let captures = [("region".to_owned(), "eu".to_owned())];
+        let request = Request {
+            headers: &headers,
+            query: Some("a=b%20c&a=d"),
+            captures: &captures,
+        };
+        assert_eq!(request.header("x-my-model").as_deref(), Some("m"));
+        assert_eq!(request.query_param("a").as_deref(), Some("b c"));
+        assert_eq!(request.query_param("z"), None);
+        assert_eq!(request.uri_capture("region").as_deref(), Some("eu"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Calls whose bodies aiproxy does not read: method, path, query and body go on as they are.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use http::{
+    HeaderMap, HeaderValue, Uri,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT},
+};
+use http_body_util::BodyExt;
+
+use super::{
+    Inbound, Outcome, Payload, Plan, Prepared,
+    capped::Capped,
+    compose::{AGENT, Secrets, assemble, dial, put_key, with_query},
+    glance::{Glance, SeenModel},
+    headers,
+    route::{Route, Target, no_transformer},
+    too_large,
+};
+use crate::{
+    dialect::Fault,
+    provider::{self, Call, Operation},
+    transport::{Body, full},
+};
+
+/// To a provider, with the profile's key. Pure.
+pub(super) fn forward(
+    inbound: &Inbound,
+    route: &Route<'_>,
+    payload: Payload,
+    secrets: &Secrets,
+) -> Outcome<Prepared> {
+    let operation = inbound.target.operation();
+    if !route.provider.forwards_unread() || inbound.target.is_read() {
+        return Err(no_transformer(route.provider.name(), operation).into());
+    }
+    let call = Call {
+        operation,
+        path: inbound.target.path(),
+        model: route.model.as_deref().unwrap_or_default(),
+        stream: false,
+        options: &route.options,
+    };
+    let uri = match &inbound.target {
+        Target::Operation(..) => provider::uri(route.provider, &call)?,
+        Target::Unread(path) => provider::unread_uri(route.provider, &call, path)?,
+    };
+    let allow_override = route.auth.allow_override;
+    let mut sent = headers::upstream(&inbound.headers, allow_override);
+    codings(inbound, &mut sent);
+    sent.entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(AGENT));
+    put_key(&mut sent, secrets, allow_override);
+    let query = route.provider.query(&call);
+    let uri = with_query(uri, inbound, secrets, allow_override, query)?;
+    let seen = SeenModel::default();
+    let watches = route.proxy.model_name_header && headers::is_json(&inbound.headers);
+    let mut body = bytes_of(payload);
+    let mut exceeded = None;
+    let limit = route.proxy.max_request_body_size;
+    if inbound.profile.states_body_limit && limit > 0 {
+        if http_body::Body::size_hint(&body).lower() > limit {
+            return Err(too_large().into());
+        }
+        let flag = Arc::new(AtomicBool::new(false));
+        body = Capped::new(body, limit, Arc::clone(&flag)).boxed_unsync();
+        exceeded = Some(flag);
+    }
+    if watches {
+        body = Glance::new(body, Arc::clone(&seen)).boxed_unsync();
+    }
+    let mut plan = plan(inbound, route.provider.name(), operation);
+    plan.exceeded = exceeded;
+    plan.seen_model = watches.then_some(seen);
+    Ok(Prepared {
+        request: assemble(inbound.method.clone(), uri, sent, body),
+        wire: None,
+        dial: dial(inbound, false),
+        plan,
+    })
+}
+
+/// To a plain HTTP backend: everything goes through, the client's own credentials and cookies included. Pure.
+pub(super) fn plain(inbound: &Inbound, url: &str, payload: Payload) -> Outcome<Prepared> {
+    let (base, own) = url
+        .split_once('?')
+        .map_or((url, None), |(base, own)| (base, Some(own)));
+    let path = inbound.target.path();
+    let queries: Vec<&str> = own.into_iter().chain(inbound.query.as_deref()).collect();
+    let mut target = format!("{}{path}", base.trim_end_matches('/'));
+    if !queries.is_empty() {
+        target.push('?');
+        target.push_str(&queries.join("&"));
+    }
+    let uri: Uri = target.parse().map_err(|_| {
+        Fault::invalid(
+            400,
+            "the path cannot be sent on: it holds a character that URLs cannot hold",
+        )
+    })?;
+    let mut sent = headers::end_to_end(&inbound.headers);
+    sent.remove(http::header::HOST);
+    let mut plan = plan(inbound, "", Operation::Preserve);
+    plan.keep_cookies = true;
+    Ok(Prepared {
+        request: assemble(inbound.method.clone(), uri, sent, bytes_of(payload)),
+        wire: None,
+        dial: dial(inbound, false),
+        plan,
+    })
+}
+
+/// Nothing is read, so nothing needs to be inflated here: codings are between client and upstream.
+fn codings(inbound: &Inbound, sent: &mut HeaderMap) {
+    for name in [CONTENT_ENCODING, ACCEPT_ENCODING] {
+        for value in inbound.headers.get_all(&name) {
+            sent.append(name.clone(), value.clone());
+        }
+    }
+}
+
+fn bytes_of(payload: Payload) -> Body {
+    match payload {
+        Payload::Whole(bytes) => full(bytes),
+        Payload::Stream(body) => body,
+    }
+}
+
+fn plan(inbound: &Inbound, provider: &'static str, operation: Operation) -> Plan {
+    Plan {
+        ingress: inbound.ingress,
+        provider,
+        egress: None,
+        operation,
+        same_format: true,
+        stream: false,
+        hide_usage: false,
+        show_usage: false,
+        accepts: Vec::new(),
+        idle_timeout: inbound.profile.aiproxy.idle_timeout,
+        headers: HeaderMap::new(),
+        keep_cookies: false,
+        exceeded: None,
+        seen_model: None,
+    }
+}
