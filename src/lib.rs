@@ -13,5 +13,6 @@ pub mod net;
 pub mod pipeline;
 pub mod profile;
 pub mod provider;
+pub mod server;
 pub mod transport;
 pub mod wire;

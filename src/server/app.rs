@@ -1,0 +1,393 @@
+//! Answers requests.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, VARY},
+    request::Parts,
+};
+use serde_json::{Value, json};
+
+use super::{
+    gate::{Gate, Origin},
+    intake::{self, Budget},
+    listen::Peer,
+    models,
+    router::{self, Place, Way, printable},
+    served::{Served, body_limit},
+};
+use crate::{
+    dialect::{Fault, Ingress, openai_chat::OpenAiChat},
+    exchange::{Ledger, Recorder},
+    pipeline::{
+        Asked, Env, Failure, Inbound, Outcome, Payload, finish, operation_of, prepare, send,
+    },
+    profile::{Profile, Vault},
+    transport::{Body, Transport, full},
+    wire::envelope::Envelope,
+};
+
+const EXCHANGE: HeaderName = HeaderName::from_static("x-aiproxy-exchange");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What a server may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of request bodies in flight, all together.
+    pub body_memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body_memory: 512 << 20,
+        }
+    }
+}
+
+/// Answers requests, whoever brings them.
+pub struct App {
+    served: RwLock<Arc<Served>>,
+    gate: Gate,
+    ledger: Arc<Ledger>,
+    net: Arc<dyn Transport>,
+    vault: Arc<dyn Vault>,
+    budget: Budget,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// A server of these profiles.
+    #[must_use]
+    pub fn new(
+        served: Served,
+        gate: Gate,
+        ledger: Arc<Ledger>,
+        net: Arc<dyn Transport>,
+        vault: Arc<dyn Vault>,
+        limits: Limits,
+    ) -> App {
+        let budget = Budget::new(limits.body_memory);
+        App {
+            served: RwLock::new(Arc::new(served)),
+            gate,
+            ledger,
+            net,
+            vault,
+            budget,
+        }
+    }
+
+    /// The profiles that the next request will see. A request keeps the set that it began with.
+    #[must_use]
+    pub fn served(&self) -> Arc<Served> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves these from now on.
+    pub fn serve(&self, served: Served) {
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
+    }
+
+    /// Answers a request from outside: it has to pass the gate.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        match self.gate.pass(&mut parts) {
+            Err(fault) => refuse(fault),
+            Ok(Origin::Own) => self.answer(parts, body).await,
+            Ok(Origin::Allowed(origin)) => {
+                let preflight = parts.method == Method::OPTIONS
+                    && parts.headers.contains_key("access-control-request-method");
+                let mut response = if preflight {
+                    preflight_answer(&parts)
+                } else {
+                    self.answer(parts, body).await
+                };
+                let headers = response.headers_mut();
+                headers.insert("access-control-allow-origin", origin);
+                headers.insert(
+                    "access-control-expose-headers",
+                    HeaderValue::from_static("*"),
+                );
+                headers.append(VARY, HeaderValue::from_static("origin"));
+                response
+            }
+        }
+    }
+
+    /// Answers a request of this process itself: no gate.
+    pub async fn answer(&self, parts: Parts, body: Body) -> Response<Body> {
+        let served = self.served();
+        match router::place(&served, parts.uri.path()) {
+            Err(fault) => refuse(fault),
+            Ok(Place::Admin(path)) => self.admin(&served, &parts.method, &path),
+            Ok(Place::Models { profile, id }) => {
+                self.models(&served, &parts, profile.as_deref(), id.as_deref())
+            }
+            Ok(Place::Profile(way)) => {
+                self.exchange(way, parts, |app, way, parts, slot| {
+                    Box::pin(app.through_profile(way, parts, body, slot))
+                })
+                .await
+            }
+            Ok(Place::Root { path }) => self.through_root(&served, path, parts, body).await,
+        }
+    }
+
+    fn admin(&self, served: &Served, method: &Method, path: &str) -> Response<Body> {
+        if path != "/health" {
+            return refuse(Fault::invalid(
+                404,
+                format!("`/_aiproxy{}` is nothing", printable(path)),
+            ));
+        }
+        if let Some(refused) = only_read(method) {
+            return refused;
+        }
+        let names: Vec<&str> = served.names().collect();
+        json_answer(
+            &json!({"status": "ok", "server": "aiproxy", "version": env!("CARGO_PKG_VERSION"), "profiles": names}),
+        )
+    }
+
+    fn models(
+        &self,
+        served: &Served,
+        parts: &Parts,
+        profile: Option<&Profile>,
+        id: Option<&str>,
+    ) -> Response<Body> {
+        if let Some(refused) = only_read(&parts.method) {
+            return refused;
+        }
+        match id {
+            None => json_answer(&models::list(served, profile, &*self.vault)),
+            Some(id) => models::one(served, profile, id, &*self.vault)
+                .map_or_else(refuse, |model| json_answer(&model)),
+        }
+    }
+
+    /// Below a root path the body names the profile.
+    async fn through_root(
+        &self,
+        served: &Served,
+        path: String,
+        parts: Parts,
+        body: Body,
+    ) -> Response<Body> {
+        let Some(default) = served.default_profile() else {
+            return refuse(Fault::invalid(404, "no profile is served here"));
+        };
+        let reads = operation_of(path.trim_end_matches('/'))
+            .is_some_and(|(operation, _)| operation.is_read());
+        if !reads || parts.method != Method::POST {
+            return match Way::of(default, &path, Asked::Body) {
+                Err(fault) => refuse(fault),
+                Ok(way) => {
+                    self.exchange(way, parts, |app, way, parts, slot| {
+                        Box::pin(app.through_profile(way, parts, body, slot))
+                    })
+                    .await
+                }
+            };
+        }
+        let limit = served.body_limit();
+        let held = match intake::read(&parts.headers, body, limit, &self.budget).await {
+            Ok(held) => held,
+            Err(fault) => return refuse(fault),
+        };
+        let (profile, asked) = named(served, &held.bytes, default);
+        let limit = body_limit(&profile);
+        if limit > 0 && held.bytes.len() as u64 > limit {
+            return refuse(Fault::invalid(413, "request body too large"));
+        }
+        match Way::of(profile, &path, asked) {
+            Err(fault) => refuse(fault),
+            Ok(way) => {
+                self.exchange(way, parts, move |app, way, parts, slot| {
+                    Box::pin(async move {
+                        let payload = Payload::Whole(held.bytes.clone());
+                        app.run(way, parts, payload, slot).await
+                    })
+                })
+                .await
+            }
+        }
+    }
+
+    async fn through_profile(
+        &self,
+        way: Way,
+        parts: Parts,
+        body: Body,
+        slot: &mut Option<Recorder>,
+    ) -> Outcome<Response<Body>> {
+        if !way.target.is_read() {
+            return self.run(way, parts, Payload::Stream(body), slot).await;
+        }
+        if parts.method != Method::POST {
+            let message = format!("`{}` takes POST alone", way.target.path());
+            let mut failure = Failure::from(Fault::invalid(405, message));
+            failure
+                .headers
+                .insert(ALLOW, HeaderValue::from_static("POST"));
+            return Err(Box::new(failure));
+        }
+        let limit = body_limit(&way.profile);
+        let held = intake::read(&parts.headers, body, limit, &self.budget).await?;
+        let payload = Payload::Whole(held.bytes.clone());
+        self.run(way, parts, payload, slot).await
+    }
+
+    /// The three stages.
+    async fn run(
+        &self,
+        way: Way,
+        parts: Parts,
+        payload: Payload,
+        slot: &mut Option<Recorder>,
+    ) -> Outcome<Response<Body>> {
+        let env = Env {
+            net: &*self.net,
+            vault: &self.vault,
+            now: SystemTime::now(),
+        };
+        let inbound = Inbound {
+            profile: way.profile,
+            ingress: INGRESS,
+            target: way.target,
+            asked: way.asked,
+            method: parts.method,
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            captures: way.captures,
+        };
+        let Some(recorder) = slot else {
+            return Err(Fault::upstream(500, "the request has no record").into());
+        };
+        let prepared = prepare(env, inbound, payload, recorder).await?;
+        let answer = send(env, prepared, recorder).await?;
+        finish(answer, slot).await
+    }
+
+    /// Runs one exchange, and gives its failure the client's form. The record closes with the answer's body, here on a failure, or by
+    /// itself when the client leaves and this future is dropped.
+    async fn exchange<F>(&self, way: Way, parts: Parts, run: F) -> Response<Body>
+    where
+        F: for<'a> FnOnce(&'a App, Way, Parts, &'a mut Option<Recorder>) -> Running<'a>,
+    {
+        let mut recorder = self.ledger.open(Arc::clone(&way.profile.name));
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        recorder.received(peer, &parts.method, parts.uri.path());
+        let id = recorder
+            .id()
+            .and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+        let mut slot = Some(recorder);
+        let mut response = match run(self, way, parts, &mut slot).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let message = failure.fault.message.clone();
+                let response = render(INGRESS, *failure);
+                if let Some(mut recorder) = slot.take() {
+                    let size = http_body::Body::size_hint(response.body()).lower();
+                    recorder.refused(response.status().as_u16(), size, &message);
+                }
+                response
+            }
+        };
+        if let Some(id) = id {
+            response.headers_mut().insert(EXCHANGE, id);
+        }
+        response
+    }
+}
+
+type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Outcome<Response<Body>>> + Send + 'a>>;
+
+/// The format of all clients so far.
+static INGRESS: &dyn Ingress = &OpenAiChat;
+
+/// The profile that a body's `model` names, and what is left of the model (SPEC §2).
+fn named(served: &Served, body: &Bytes, default: Arc<Profile>) -> (Arc<Profile>, Asked) {
+    let model = Envelope::parse(body)
+        .ok()
+        .and_then(|envelope| envelope.read::<String>("model"));
+    let Some(model) = model else {
+        return (default, Asked::Body);
+    };
+    if let Some((left, rest)) = model.split_once('/')
+        && let Some(profile) = served.find(left)
+    {
+        return (profile, Asked::Named(Some(rest.to_owned())));
+    }
+    match served.find(&model) {
+        Some(profile) => (profile, Asked::Named(None)),
+        None => (default, Asked::Body),
+    }
+}
+
+/// A failure in the client's form.
+fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
+    let Failure { fault, mut headers } = failure;
+    let body = match &fault.verbatim {
+        Some(bytes) => bytes.clone(),
+        None => Bytes::from(ingress.encode_fault(&fault)),
+    };
+    if fault.verbatim.is_none() {
+        headers.insert(CONTENT_TYPE, JSON);
+    }
+    let mut response = Response::new(full(body));
+    *response.status_mut() = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A refusal before there is an exchange.
+fn refuse(fault: Fault) -> Response<Body> {
+    render(INGRESS, fault.into())
+}
+
+/// 405 for anything but GET and HEAD.
+fn only_read(method: &Method) -> Option<Response<Body>> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let mut response = refuse(Fault::invalid(405, "this path takes GET alone"));
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(response)
+}
+
+fn json_answer(json: &Value) -> Response<Body> {
+    let mut response = Response::new(full(json.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn preflight_answer(parts: &Parts) -> Response<Body> {
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(
+        "access-control-allow-methods",
+        HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE"),
+    );
+    if let Some(asked) = parts.headers.get("access-control-request-headers") {
+        headers.insert("access-control-allow-headers", asked.clone());
+    }
+    headers.insert("access-control-max-age", HeaderValue::from_static("600"));
+    response
+}

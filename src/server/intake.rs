@@ -1,0 +1,193 @@
+//! Reads a request's body: inflated, within its limit and the memory of all requests together.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{dialect::Fault, pipeline::inflate, transport::Body};
+
+/// How long a client may be silent inside its own request.
+const CLIENT_SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a request waits for others to free memory (SPEC §4.11).
+const MEMORY_WAIT: Duration = Duration::from_secs(5);
+
+/// What one permit stands for.
+const UNIT: usize = 16 << 10;
+
+/// The memory that request bodies may hold together.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    semaphore: Arc<Semaphore>,
+    bytes: usize,
+}
+
+/// A body in memory, and its share of the budget. Dropping it gives the share back.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    _shares: Vec<OwnedSemaphorePermit>,
+}
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Budget {
+        let permits = (bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS);
+        Budget {
+            semaphore: Arc::new(Semaphore::new(permits)),
+            bytes,
+        }
+    }
+
+    async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
+        let full = || {
+            let limit = self.bytes >> 20;
+            Fault {
+                status: 503,
+                ..Fault::invalid(
+                    503,
+                    format!("request bodies in flight fill {limit} MiB (--max-body-memory)"),
+                )
+            }
+        };
+        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| full())?;
+        let wait = Arc::clone(&self.semaphore).acquire_many_owned(units);
+        match tokio::time::timeout(MEMORY_WAIT, wait).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(full()),
+        }
+    }
+}
+
+/// Reads a whole body. `limit` is in bytes after inflation; 0 is none.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: u64,
+    budget: &Budget,
+) -> Result<Held, Fault> {
+    let limit = usize::try_from(limit)
+        .ok()
+        .filter(|limit| *limit > 0)
+        .unwrap_or(usize::MAX);
+    let too_large = || Fault::invalid(413, "request body too large");
+    let inflated = inflate(headers, body).map_err(|name| {
+        let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+        Fault::invalid(
+            415,
+            format!("content-encoding `{name}` is not known here: gzip, deflate, br and zstd are"),
+        )
+    })?;
+    let mut body = inflated.body;
+    let announced = http_body::Body::size_hint(&body)
+        .upper()
+        .and_then(|size| usize::try_from(size).ok());
+    if announced.is_some_and(|size| size > limit) {
+        return Err(too_large());
+    }
+    // What is announced is taken at once, so that two large requests cannot starve each other half-way.
+    let first = announced.unwrap_or(UNIT).max(1);
+    let mut shares = vec![budget.take(first).await?];
+    let mut held = first.div_ceil(UNIT) * UNIT;
+    let mut out = BytesMut::with_capacity(announced.unwrap_or_default().min(1 << 20));
+    loop {
+        let Ok(frame) = tokio::time::timeout(CLIENT_SILENCE, body.frame()).await else {
+            let seconds = CLIENT_SILENCE.as_secs();
+            return Err(Fault::invalid(
+                408,
+                format!("the request's body did not go on within {seconds} s"),
+            ));
+        };
+        let data = match frame {
+            None => break,
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(_)) if inflated.coded => {
+                return Err(Fault::invalid(400, "the request's body does not inflate"));
+            }
+            Some(Err(_)) => return Err(Fault::invalid(400, "the request's body broke off")),
+        };
+        if data.len() > limit.saturating_sub(out.len()) {
+            return Err(too_large());
+        }
+        let needed = out.len() + data.len();
+        if needed > held {
+            let more = (needed - held).max(held.min(1 << 20));
+            shares.push(budget.take(more).await?);
+            held += more.div_ceil(UNIT) * UNIT;
+        }
+        out.extend_from_slice(&data);
+    }
+    Ok(Held {
+        bytes: out.freeze(),
+        _shares: shares,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::full;
+
+    #[tokio::test]
+    async fn a_body_within_its_limit_is_read() {
+        let budget = Budget::new(1 << 20);
+        let held = read(&HeaderMap::new(), full("hello"), 5, &budget)
+            .await
+            .unwrap();
+        assert_eq!(held.bytes, "hello");
+        assert_eq!(
+            read(&HeaderMap::new(), full("hello!"), 5, &budget)
+                .await
+                .unwrap_err()
+                .status,
+            413
+        );
+        assert_eq!(
+            read(&HeaderMap::new(), full("x".repeat(1 << 18)), 0, &budget)
+                .await
+                .unwrap()
+                .bytes
+                .len(),
+            1 << 18
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_and_given_back() {
+        let budget = Budget::new(1 << 20);
+        let first = read(&HeaderMap::new(), full("x".repeat(900 << 10)), 0, &budget)
+            .await
+            .unwrap();
+        let fault = read(&HeaderMap::new(), full("x".repeat(300 << 10)), 0, &budget)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (fault.status, fault.message.as_str()),
+            (
+                503,
+                "request bodies in flight fill 1 MiB (--max-body-memory)"
+            )
+        );
+        drop(first);
+        assert!(
+            read(&HeaderMap::new(), full("x".repeat(300 << 10)), 0, &budget)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn unknown_codings_are_refused() {
+        let headers =
+            HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "compress".parse().unwrap())]);
+        assert_eq!(
+            read(&headers, full("x"), 0, &Budget::new(1 << 20))
+                .await
+                .unwrap_err()
+                .status,
+            415
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! The listener's side: who may ask, what a path means, and the form of every answer.
+//!
+//! [`App`] answers requests, with a socket in front of it ([`listen`]) or without (`chat` in process). It alone turns a
+//! [`Failure`](crate::pipeline::Failure) into a response, in the client's format. It imports `pipeline`, `exchange`, `profile`, `net`.
+
+mod app;
+mod gate;
+mod intake;
+mod listen;
+mod models;
+mod reload;
+mod router;
+mod served;
+
+pub use app::{App, Limits};
+pub use gate::{Gate, Origin};
+pub use listen::{Listening, Peer, Service, listen};
+pub use reload::{Change, Reloader};
+pub use served::Served;
