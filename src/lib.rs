@@ -5,6 +5,7 @@
 //! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened.
 //! `server` listens, `cli` and `term` talk to people.
 
+pub mod cli;
 pub mod dialect;
 pub mod exchange;
 pub mod llm;
@@ -14,5 +15,6 @@ pub mod pipeline;
 pub mod profile;
 pub mod provider;
 pub mod server;
+pub mod term;
 pub mod transport;
 pub mod wire;

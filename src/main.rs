@@ -1,3 +1,7 @@
 //! The `aiproxy` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aiproxy::cli::main()
+}

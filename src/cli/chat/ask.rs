@@ -1,0 +1,194 @@
+//! Who answers: a running server, or the same code in this process.
+
+use http::{
+    Method, Request, Response,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use serde_json::Value;
+
+use crate::{
+    cli::{
+        places::{Sources, served},
+        servers::{self, Found, Server, ServerFlag},
+        upstreams::Upstreams,
+    },
+    exchange::Ledger,
+    profile::Profile,
+    server::{App, Gate, Limits, Served},
+    term::{Problem, Term},
+    transport::{Body, Dial, full},
+};
+
+/// The profile that this process asks when none is named.
+const OWN_DEFAULT: &str = "mock";
+
+/// Answers requests to `[/{profile}]/v1/chat/completions`.
+pub(super) struct Asker {
+    via: Via,
+    /// The profile that was named.
+    profile: Option<String>,
+}
+
+enum Via {
+    /// A running server.
+    Server(Server),
+    /// The same pipeline here.
+    Here(Box<App>),
+}
+
+impl Asker {
+    /// The server that the flags name or that runs, if it serves the profile; else this process.
+    pub(super) async fn find(
+        flag: &ServerFlag,
+        profile: Option<&str>,
+        sources: &Sources,
+        term: &Term,
+    ) -> Result<Asker, Problem> {
+        if sources.names_folders() && flag.url.is_none() {
+            return Asker::here(profile, sources, term);
+        }
+        let usual = servers::usual_address(sources.config());
+        let missing = match servers::find(flag, usual).await? {
+            // Of a server that was named, its own 404 names the profiles that there are.
+            Found::Running(server)
+                if flag.url.is_some() || profile.is_none_or(|name| server.serves(name)) =>
+            {
+                return Ok(Asker {
+                    via: Via::Server(server),
+                    profile: profile.map(str::to_owned),
+                });
+            }
+            Found::Running(server) => format!(
+                "profile `{}` is not served at {}",
+                profile.unwrap_or_default(),
+                server.root
+            ),
+            Found::Nobody(why) => why,
+        };
+        term.note(&format!("{missing}: asking from this process"));
+        Asker::here(profile, sources, term)
+    }
+
+    /// This process.
+    fn here(profile: Option<&str>, sources: &Sources, term: &Term) -> Result<Asker, Problem> {
+        let name = profile.unwrap_or(OWN_DEFAULT).to_owned();
+        let profiles = served(&sources.places(), &[name], term)?;
+        let app = App::new(
+            Served::new(profiles),
+            Gate::default(),
+            Ledger::new(Vec::new()),
+            Upstreams::new(Vec::new()),
+            sources.vault()?,
+            Limits::default(),
+        );
+        Ok(Asker {
+            via: Via::Here(Box::new(app)),
+            profile: profile.map(str::to_owned),
+        })
+    }
+
+    /// The same, asking another profile: of the same server if it serves it, else of this process.
+    pub(super) fn switched(
+        &self,
+        profile: &str,
+        sources: &Sources,
+        term: &Term,
+    ) -> Result<Asker, Problem> {
+        match &self.via {
+            Via::Server(server) if server.serves(profile) => Ok(Asker {
+                via: Via::Server(server.clone()),
+                profile: Some(profile.to_owned()),
+            }),
+            Via::Server(server) => {
+                let here = Asker::here(Some(profile), sources, term)?;
+                let root = &server.root;
+                term.note(&format!(
+                    "profile `{profile}` is not served at {root}: asking from this process"
+                ));
+                Ok(here)
+            }
+            Via::Here(_) => Asker::here(Some(profile), sources, term),
+        }
+    }
+
+    /// Where it asks, for people.
+    pub(super) fn place(&self) -> &str {
+        match &self.via {
+            Via::Server(server) => &server.root,
+            Via::Here(_) => "this process",
+        }
+    }
+
+    /// The profiles that can be asked: the server's, and those that this process finds.
+    pub(super) fn names(&self, sources: &Sources) -> Vec<String> {
+        let mut names = match &self.via {
+            Via::Server(server) => server.profiles.clone(),
+            Via::Here(_) => Vec::new(),
+        };
+        for listed in sources.places().list() {
+            if !names.contains(&listed.name) {
+                names.push(listed.name);
+            }
+        }
+        names
+    }
+
+    /// The profile that a request for `model` goes through, by the rules of the listener.
+    pub(super) fn profile_for(&self, model: Option<&str>) -> Option<String> {
+        let named = self.profile.clone();
+        match &self.via {
+            Via::Here(_) => named.or_else(|| Some(OWN_DEFAULT.to_owned())),
+            Via::Server(server) => {
+                let of_model = || {
+                    let model = model?;
+                    let left = model.split_once('/').map_or(model, |(left, _)| left);
+                    let found = [left, model].into_iter().find(|name| server.serves(name));
+                    found.map(str::to_owned)
+                };
+                named
+                    .or_else(of_model)
+                    .or_else(|| server.profiles.first().cloned())
+            }
+        }
+    }
+
+    /// The profile itself, as this process finds it; a server may have another of the same name.
+    pub(super) fn profile(&self, model: Option<&str>, sources: &Sources) -> Option<Profile> {
+        sources.places().load(&self.profile_for(model)?).ok()
+    }
+
+    /// Asks, and waits for the answer's headers.
+    pub(super) async fn ask(&self, body: &Value) -> Result<Response<Body>, Problem> {
+        let broken = |error: http::Error| Problem::usage(error.to_string());
+        let json = HeaderValue::from_static("application/json");
+        match &self.via {
+            Via::Server(server) => {
+                let profile = self
+                    .profile
+                    .as_ref()
+                    .map(|profile| format!("/{profile}"))
+                    .unwrap_or_default();
+                let request = server
+                    .request(&Method::POST, &format!("{profile}/v1/chat/completions"))?
+                    .header(CONTENT_TYPE, json)
+                    .body(full(body.to_string()))
+                    .map_err(broken)?;
+                let dial = Dial {
+                    stream: true,
+                    ..Dial::default()
+                };
+                server.send(request, &dial).await
+            }
+            Via::Here(app) => {
+                let request = Request::builder()
+                    .method(Method::POST)
+                    .uri("http://localhost/v1/chat/completions")
+                    .header(CONTENT_TYPE, json)
+                    .body(full(body.to_string()))
+                    .map_err(broken)?;
+                let (parts, body) = request.into_parts();
+                Ok(app.answer(parts, body).await)
+            }
+        }
+    }
+}

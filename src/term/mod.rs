@@ -1,0 +1,161 @@
+//! All that knows a terminal: what is printed, in which colour, and what must not reach the screen.
+//!
+//! Results go to stdout, everything else to stderr. Only this module writes to either.
+
+mod log;
+mod report;
+mod sanitize;
+mod spinner;
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+
+pub use log::{Verbosity, log_to_stderr};
+pub use report::{Exit, Problem};
+pub use sanitize::sanitize;
+pub use spinner::Spinner;
+pub use table::{Cell, Table};
+
+/// The process's terminal, or what stands in for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    colour_out: bool,
+    colour_err: bool,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
+    quiet: bool,
+}
+
+/// What a word means; one colour a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// What to look at first.
+    Strong,
+    /// What matters less.
+    Faint,
+    /// A name or literal to copy.
+    Literal,
+    /// It works.
+    Good,
+    /// It may not.
+    Warn,
+    /// It does not.
+    Bad,
+}
+
+impl Term {
+    /// The process's own. `NO_COLOR` and a pipe turn colours off.
+    #[must_use]
+    pub fn of_process() -> Term {
+        let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Term {
+            colour_out: coloured && out,
+            colour_err: coloured && err,
+            out_is_terminal: out,
+            err_is_terminal: err,
+            quiet: false,
+        }
+    }
+
+    /// The same, with errors alone on stderr if `quiet`.
+    #[must_use]
+    pub fn quiet(self, quiet: bool) -> Term {
+        Term { quiet, ..self }
+    }
+
+    /// Whether people read stdout.
+    #[must_use]
+    pub fn out_is_terminal(&self) -> bool {
+        self.out_is_terminal
+    }
+
+    /// Whether people read stderr.
+    #[must_use]
+    pub fn err_is_terminal(&self) -> bool {
+        self.err_is_terminal
+    }
+
+    /// How many characters a line of stdout has; nothing if no terminal shows it.
+    #[must_use]
+    pub fn columns(&self) -> Option<usize> {
+        let terminal = console::Term::stdout();
+        let size = terminal.size_checked().filter(|_| self.out_is_terminal);
+        size.map(|(_, columns)| usize::from(columns))
+    }
+
+    /// Whether stderr takes colours.
+    #[must_use]
+    pub fn colour_err(&self) -> bool {
+        self.colour_err
+    }
+
+    /// Whether stdout takes colours.
+    #[must_use]
+    pub fn colour_out(&self) -> bool {
+        self.colour_out
+    }
+
+    /// `text` for stdout.
+    #[must_use]
+    pub fn ink(&self, ink: Ink, text: &str) -> String {
+        paint(self.colour_out, ink, text)
+    }
+
+    /// `text` for stderr.
+    #[must_use]
+    pub fn ink_err(&self, ink: Ink, text: &str) -> String {
+        paint(self.colour_err, ink, text)
+    }
+
+    /// Writes to stdout at once.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads it any more.
+    pub fn out(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes a line to stdout.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads it any more.
+    pub fn line(&self, text: &str) -> io::Result<()> {
+        self.out(&format!("{text}\n"))
+    }
+
+    /// Writes a line to stderr, unless only errors go there. If nobody reads it, nobody misses it.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Writes a line of an error to stderr.
+    fn say(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Writes `warning: ...` to stderr.
+    pub fn warn(&self, text: &str) {
+        self.note(&format!("{} {text}", self.ink_err(Ink::Warn, "warning:")));
+    }
+}
+
+fn paint(coloured: bool, ink: Ink, text: &str) -> String {
+    let style = console::Style::new().force_styling(coloured);
+    let style = match ink {
+        Ink::Strong => style.bold(),
+        Ink::Faint => style.dim(),
+        Ink::Literal => style.cyan(),
+        Ink::Good => style.green(),
+        Ink::Warn => style.yellow().bold(),
+        Ink::Bad => style.red().bold(),
+    };
+    style.apply_to(text).to_string()
+}
