@@ -129,7 +129,13 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     // The other commands find it by this until it ends.
     let _announced = announce(address, &app.served(), args.token(), term);
     let stop = signals::stop();
-    banner(address, &app.served(), &*vault, term)?;
+    banner(
+        address,
+        &app.served(),
+        &*vault,
+        args.token().is_some(),
+        term,
+    )?;
     let told = stop.clone();
     let said = *term;
     let drain = args.drain;
@@ -271,8 +277,8 @@ fn taken(address: SocketAddr, error: &std::io::Error) -> Problem {
     let problem = Problem::new(format!("cannot listen on {address}: {error}"));
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            let same = |entry: &Entry| entry.address.port() == address.port();
-            let holder = match state::running().into_iter().find(same) {
+            let holds = |entry: &Entry| entry.holds(address);
+            let holder = match state::running().into_iter().find(holds) {
                 Some(entry) => format!("aiproxy {} (pid {})", entry.version, entry.pid),
                 None => "another server".to_owned(),
             };
@@ -289,6 +295,7 @@ fn banner(
     address: SocketAddr,
     served: &Served,
     vault: &dyn Vault,
+    asks_token: bool,
     term: &Term,
 ) -> Result<(), Problem> {
     let root = format!("http://{address}");
@@ -316,8 +323,9 @@ fn banner(
             "\nPaste into any OpenAI SDK (the default profile, `{}`):\n",
             first.name
         ));
+        let key = if asks_token { "THE_TOKEN" } else { "local" };
         text.push_str(&format!(
-            "  export OPENAI_BASE_URL={root}/{}/v1 OPENAI_API_KEY=local\n",
+            "  export OPENAI_BASE_URL={root}/{}/v1 OPENAI_API_KEY={key}\n",
             first.name
         ));
         text.push_str(&format!("  model: {model}\n"));

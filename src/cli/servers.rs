@@ -79,7 +79,7 @@ pub(super) fn usual_address(config: Option<&Path>) -> SocketAddr {
         .or_else(|| config::shared(config).listen)
         .filter(|address| address.port() != 0)
         .or_else(|| DEFAULT_ADDRESS.parse().ok())
-        .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8765)))
+        .map_or(SocketAddr::from(([127, 0, 0, 1], 8765)), state::reached)
 }
 
 /// Finds the server to ask.
@@ -137,9 +137,13 @@ pub(super) async fn find(flag: &ServerFlag, usual: SocketAddr) -> Result<Found, 
 /// The server on an address, if it is one of ours.
 pub(super) async fn at(address: SocketAddr) -> Option<Server> {
     let net = Upstreams::new(Vec::new());
-    look(&net, format!("http://{address}"), own_token())
-        .await
-        .ok()
+    look(
+        &net,
+        format!("http://{}", state::reached(address)),
+        own_token(),
+    )
+    .await
+    .ok()
 }
 
 async fn named(net: &Arc<Upstreams>, url: &str, live: &[Entry]) -> Result<Server, Problem> {

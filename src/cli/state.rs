@@ -85,19 +85,16 @@ impl Entry {
         }
     }
 
-    /// Where a command of this machine reaches it: a server on all addresses is on loopback, too.
-    pub(super) fn reached_at(&self) -> SocketAddr {
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, self.address.port())
+    /// The URL for people and clients of this machine.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", reached(self.address))
     }
 
-    /// The URL for people and clients.
-    pub(super) fn url(&self) -> String {
-        format!("http://{}", self.reached_at())
+    /// Whether nobody else can listen on `address` while it lives.
+    pub(super) fn holds(&self, address: SocketAddr) -> bool {
+        let (own, other) = (self.address.ip(), address.ip());
+        self.address.port() == address.port()
+            && (own == other || own.is_unspecified() || other.is_unspecified())
     }
 
     fn file_name(&self) -> String {
@@ -133,6 +130,16 @@ impl From<Written> for Entry {
             started: written.started,
         }
     }
+}
+
+/// Where this machine reaches a listener: one on all addresses is on loopback, too.
+pub(super) fn reached(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 impl Drop for Announced {
@@ -344,6 +351,16 @@ mod tests {
         assert_eq!(at("0.0.0.0:80"), "http://127.0.0.1:80");
         assert_eq!(at("[::]:80"), "http://[::1]:80");
         assert_eq!(at("10.0.0.1:80"), "http://10.0.0.1:80");
+        let holds = |own: &str, other: &str| {
+            let mut entry = entry(1);
+            entry.address = own.parse().unwrap();
+            entry.holds(other.parse().unwrap())
+        };
+        assert!(holds("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(holds("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(holds("127.0.0.1:80", "0.0.0.0:80"));
+        assert!(!holds("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!holds("127.0.0.1:80", "127.0.0.1:81"));
     }
 
     #[cfg(unix)]

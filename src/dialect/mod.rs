@@ -79,6 +79,11 @@ pub trait StreamDecoder: Send {
     /// If it is not of this format. The stream goes on: the caller decides what that means.
     fn frame(&mut self, frame: &Frame, sink: &mut dyn Sink) -> Result<(), Error>;
 
+    /// Whether a frame holds the usage and no part of the answer: the only kind that may be withheld from a client that did not ask for it.
+    fn is_bare_usage(&self, _frame: &Frame) -> bool {
+        false
+    }
+
     /// Whether the stream could end here: the provider said that it is done.
     fn is_complete(&self) -> bool;
 }
@@ -108,6 +113,17 @@ pub struct Loss {
     pub how: &'static str,
     /// To which field.
     pub what: String,
+}
+
+impl Loss {
+    /// A field that the provider does not get.
+    #[must_use]
+    pub fn dropped(what: &str) -> Loss {
+        Loss {
+            how: "dropped",
+            what: what.into(),
+        }
+    }
 }
 
 impl fmt::Display for Loss {

@@ -275,3 +275,48 @@ impl Out {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Ledger;
+
+    #[test]
+    fn what_waits_is_written_before_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests.log");
+        let log = RequestLog::start(Some(LogFile::open(&path).unwrap())).unwrap();
+        let ledger = Ledger::new(vec![log.observer()]);
+        for _ in 0..100 {
+            ledger.open("p".into()).close();
+        }
+        assert_eq!(ledger.live(), 0);
+        assert!(log.close(Duration::from_secs(20)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 100);
+        // Nobody writes any more: this one is dropped, not kept.
+        ledger.open("p".into()).close();
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let queue = Arc::new(Queue::default());
+        let ledger = Ledger::new(vec![Box::new(Feed(Arc::clone(&queue)))]);
+        let fit = MOST_WAITING / BARE;
+        for _ in 0..fit + 3 {
+            ledger.open("p".into()).close();
+        }
+        let state = queue.lock();
+        assert_eq!((state.waiting.len(), state.dropped), (fit, 3));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_stays_full_does_not_hold_up_the_end() {
+        let log = RequestLog::start(Some(LogFile::open("/dev/full".as_ref()).unwrap())).unwrap();
+        let ledger = Ledger::new(vec![log.observer()]);
+        ledger.open("p".into()).close();
+        ledger.open("p".into()).close();
+        assert!(!log.close(Duration::from_secs(20)));
+    }
+}

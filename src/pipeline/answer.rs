@@ -14,7 +14,7 @@ use super::{
     Answer, Failure, Outcome, Plan,
     headers::downstream,
     inflate::{codings_of, inflate, inflate_whole},
-    relay::{Mode, Relay},
+    relay::{Mode, Relay, idle_message},
     through::Through,
 };
 use crate::{
@@ -295,13 +295,7 @@ async fn collect(
     loop {
         let frame = tokio::time::timeout(idle, body.frame())
             .await
-            .map_err(|_| {
-                let message = format!(
-                    "upstream did not continue within {} ms (idle_timeout)",
-                    idle.as_millis()
-                );
-                Fault::upstream(504, message).code("timeout")
-            })?;
+            .map_err(|_| Fault::upstream(504, idle_message(idle)).code("timeout"))?;
         match frame {
             None => break,
             Some(Err(error)) => {

@@ -7,12 +7,16 @@ use crate::{dialect::Fault, provider::Operation, wire::envelope::Envelope};
 
 const NO_JSON: &str = "content-type header does not match request body, or bad JSON formatting";
 
+/// The fields that a rule reads: of these, one value alone goes on.
+const RULED: &[&str] = &["model", "messages", "prompt", "stream", "stream_options"];
+
 /// Reads a body's top level, and refuses what is none of the operation's.
 pub(super) fn check<'a>(inbound: &Inbound, body: &'a Bytes) -> Result<Envelope<'a>, Fault> {
     if !is_json(&inbound.headers) {
         return Err(Fault::invalid(400, NO_JSON));
     }
-    let envelope = Envelope::parse(body).map_err(|_| Fault::invalid(400, NO_JSON))?;
+    let mut envelope = Envelope::parse(body).map_err(|_| Fault::invalid(400, NO_JSON))?;
+    envelope.keep_last(RULED);
     format_of(inbound.target.operation(), &envelope)?;
     Ok(envelope)
 }

@@ -16,6 +16,7 @@ mod relay;
 mod route;
 mod through;
 mod unread;
+mod warnings;
 
 use std::{
     sync::{
@@ -211,6 +212,7 @@ pub async fn prepare(
     payload: Payload,
     recorder: &mut Recorder,
 ) -> Outcome<Prepared> {
+    let payload = noting::received(recorder, payload);
     if inbound.profile.has_transformer() {
         // Nothing may walk around a filter, so without the filter nothing goes.
         let message = format!(
@@ -219,7 +221,6 @@ pub async fn prepare(
         );
         return Err(Fault::upstream(501, message).into());
     }
-    let payload = noting::received(recorder, payload);
     if let Some(upstream) = &inbound.profile.upstream {
         recorder.routed("", inbound.target.operation().route_type(), "");
         return unread::plain(&inbound, upstream.url.url().as_str(), payload);

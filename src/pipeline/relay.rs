@@ -146,7 +146,7 @@ impl Core {
         let decoded = decoder.frame(frame, &mut tee);
         let only_usage = tee.events == 1 && tee.usage == 1;
         match decoded {
-            Ok(()) if hide_usage && only_usage => Read::Withheld,
+            Ok(()) if hide_usage && only_usage && decoder.is_bare_usage(frame) => Read::Withheld,
             Ok(()) => Read::Understood,
             Err(error) => {
                 // Forwarded, it still goes to the client, who might understand it.
@@ -327,11 +327,20 @@ impl Relay {
         use http_body_util::BodyExt;
 
         let mut held = BytesMut::new();
-        let deadline = self.heard + HELD_TIME;
+        let released = self.heard + HELD_TIME;
         while let Some(upstream) = &mut self.upstream {
+            let silent = self.heard + self.idle;
+            let deadline = released.min(silent);
             let Ok(next) = tokio::time::timeout_at(deadline, upstream.frame()).await else {
+                if silent <= released && !self.core.seen.content {
+                    self.core
+                        .fail("timeout_error", &idle_message(self.idle), Some(504));
+                    let fault = Fault::upstream(504, idle_message(self.idle)).code("timeout");
+                    return Err((fault, self.core.recorder));
+                }
                 break;
             };
+            self.heard = Instant::now();
             match next {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -434,11 +443,8 @@ impl Relay {
             let now = Instant::now();
             if now.duration_since(self.heard) >= self.idle {
                 self.upstream = None;
-                let message = format!(
-                    "upstream did not continue within {} ms (idle_timeout)",
-                    self.idle.as_millis()
-                );
-                self.core.fail("timeout_error", &message, Some(504));
+                self.core
+                    .fail("timeout_error", &idle_message(self.idle), Some(504));
                 return Poll::Ready(self.core.out.split().freeze());
             }
             let quiet = now.duration_since(self.spoke) >= KEEP_ALIVE;
@@ -456,6 +462,14 @@ impl Relay {
         }
         Poll::Pending
     }
+}
+
+/// SPEC §4.10's wording.
+pub(super) fn idle_message(limit: Duration) -> String {
+    format!(
+        "upstream did not continue within {} ms (idle_timeout)",
+        limit.as_millis()
+    )
 }
 
 /// Why a stream broke, for people.

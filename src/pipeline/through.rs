@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::relay::idle_message;
 use crate::{
     exchange::Recorder,
     transport::{Body, BoxError},
@@ -76,10 +77,8 @@ impl HttpBody for Through {
             Poll::Pending => {
                 while this.timer.as_mut().poll(cx).is_ready() {
                     if this.heard.elapsed() >= this.idle {
-                        let limit = this.idle.as_millis();
-                        return this.fail(format!(
-                            "upstream did not continue within {limit} ms (idle_timeout)"
-                        ));
+                        let message = idle_message(this.idle);
+                        return this.fail(message);
                     }
                     let due = this.heard + this.idle;
                     this.timer.as_mut().reset(due);

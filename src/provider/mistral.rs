@@ -1,6 +1,6 @@
 //! Mistral's own service: <https://docs.mistral.ai/api>. OpenAI's format, but it refuses what it does not know.
 
-use super::{Call, Fault, Operation, Options, Provider, openai};
+use super::{Call, Fault, Loss, Operation, Options, Provider, openai};
 use crate::{dialect::Egress, wire::envelope::Envelope};
 
 pub(super) struct Mistral;
@@ -21,8 +21,8 @@ impl Provider for Mistral {
         Ok("https://api.mistral.ai/v1".into())
     }
 
-    /// Mistral knows `max_tokens` alone, calls the seed `random_seed`, and sends usage without being asked.
-    fn adjust(&self, body: &mut Envelope<'_>, call: &Call<'_>, _: &str) {
+    /// Mistral knows `max_tokens` alone, calls the seed `random_seed`, and sends usage without being asked: nothing is lost.
+    fn adjust(&self, body: &mut Envelope<'_>, call: &Call<'_>, _: &str, _: &mut Vec<Loss>) {
         if !call.operation.is_read() {
             return;
         }

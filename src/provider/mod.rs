@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Uri};
 
 use crate::{
-    dialect::{Egress, Fault},
+    dialect::{Egress, Fault, Loss},
     wire::envelope::Envelope,
 };
 
@@ -231,7 +231,16 @@ pub trait Provider: Sync {
     }
 
     /// Departures from the format that it claims to speak, of the host that is asked. Runs on the wire body, so whether translated or not.
-    fn adjust(&self, _body: &mut Envelope<'_>, _call: &Call<'_>, _host: &str) {}
+    ///
+    /// What a client asked for and the provider cannot take goes into `lost`: nothing is dropped in silence.
+    fn adjust(
+        &self,
+        _body: &mut Envelope<'_>,
+        _call: &Call<'_>,
+        _host: &str,
+        _lost: &mut Vec<Loss>,
+    ) {
+    }
 
     /// Headers beyond the profile's own auth header; signing providers see the final body.
     fn headers(&self, _headers: &mut HeaderMap, _body: &[u8], _call: &Call<'_>, _now: SystemTime) {}

@@ -1,6 +1,6 @@
 //! OpenAI, and the services that speak its API without departures.
 
-use super::{Call, Fault, Operation, Options, Provider};
+use super::{Call, Fault, Loss, Operation, Options, Provider};
 use crate::{
     dialect::{
         Egress, openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
@@ -56,9 +56,9 @@ impl Provider for OpenAi {
     }
 
     /// `top_k` is unknown to OpenAI itself, which refuses unknown fields; the others take it (SPEC §4.1).
-    fn adjust(&self, body: &mut Envelope<'_>, _: &Call<'_>, host: &str) {
-        if host == OPENAI {
-            body.remove("top_k");
+    fn adjust(&self, body: &mut Envelope<'_>, _: &Call<'_>, host: &str, lost: &mut Vec<Loss>) {
+        if host == OPENAI && body.remove("top_k") {
+            lost.push(Loss::dropped("top_k"));
         }
     }
 

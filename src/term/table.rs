@@ -50,6 +50,9 @@ impl Table {
             let mut left = width.unwrap_or(usize::MAX);
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
+                if left == 0 {
+                    break;
+                }
                 let text = cell.shown();
                 let text = console::truncate_str(&text, left, CUT);
                 let used = console::measure_text_width(&text);
@@ -141,9 +144,9 @@ mod tests {
     fn columns_stand_under_each_other() {
         assert_eq!(
             table().lines(None, |_, text| text.to_owned()),
-            "name    model            from\n\
-             a       gpt              built in\n\
-             你好    x\\u{1b}[2J y    /p\n\
+            "name    model         from\n\
+             a       gpt           built in\n\
+             你好    x\\u{1b}[2J y  /p\n\
              broken  a long line that says what is wrong\n"
         );
     }
@@ -153,7 +156,7 @@ mod tests {
         let lines = table().lines(Some(20), |_, text| text.to_owned());
         assert_eq!(
             lines,
-            "name    model\na       gpt\n你好    x\\u{1b}[2J …\nbroken  a long line…\n"
+            "name    model\na       gpt\n你好    x\\u{1b}[2J y\nbroken  a long line…\n"
         );
         assert!(
             lines
@@ -166,7 +169,7 @@ mod tests {
     fn colours_take_no_room() {
         let lines = table().lines(None, |_, text| format!("<{text}>"));
         assert!(
-            lines.contains("a       <gpt>              built in"),
+            lines.contains("a       <gpt>           built in"),
             "{lines}"
         );
     }

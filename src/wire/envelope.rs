@@ -3,7 +3,7 @@
 //! Requests to a provider of the client's own format are edited here and nowhere else: what no rule touches keeps its bytes, so unknown
 //! fields, key order, `1.00` and 23-digit numbers survive.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use serde::{
@@ -20,8 +20,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the top level of `body`. Of a key that stands twice the last value counts, as most parsers have it; the others are dropped,
-    /// so that no reader further on can take another one.
+    /// Reads the top level of `body`. Of a key that stands twice the last value counts, as most parsers have it.
     ///
     /// # Errors
     ///
@@ -35,7 +34,7 @@ impl<'a> Envelope<'a> {
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.fields
             .iter()
-            .find(|(name, _)| name == key)
+            .rfind(|(name, _)| name == key)
             .map(|(_, value)| &**value)
     }
 
@@ -63,6 +62,7 @@ impl<'a> Envelope<'a> {
     ) -> serde_json::Result<()> {
         let key = key.into();
         let value = serde_json::value::to_raw_value(value)?;
+        self.keep_last(&[&key]);
         match self.fields.iter_mut().find(|(name, _)| *name == key) {
             Some((_, old)) if old.get() == value.get() => return Ok(()),
             Some((_, old)) => *old = Cow::Owned(value),
@@ -70,6 +70,23 @@ impl<'a> Envelope<'a> {
         }
         self.dirty = true;
         Ok(())
+    }
+
+    /// Of each of these keys, drops all fields but the last. For what a rule looks at: no reader further on may take another value than
+    /// the one that was checked.
+    pub fn keep_last(&mut self, keys: &[&str]) {
+        for key in keys {
+            let mut left = self.fields.iter().filter(|(name, _)| name == key).count();
+            if left < 2 {
+                continue;
+            }
+            self.fields.retain(|(name, _)| {
+                let same = name == key;
+                left -= usize::from(same);
+                !same || left == 0
+            });
+            self.dirty = true;
+        }
     }
 
     /// Removes a field; whether it was there.
@@ -141,13 +158,10 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                 while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
                     fields.push((key, Cow::Borrowed(value)));
                 }
-                let before = fields.len();
-                let mut seen = HashSet::with_capacity(before);
-                fields.reverse();
-                fields.retain(|(name, _): &(Cow<'de, str>, _)| seen.insert(name.clone()));
-                fields.reverse();
-                let dirty = fields.len() != before;
-                Ok(Envelope { fields, dirty })
+                Ok(Envelope {
+                    fields,
+                    dirty: false,
+                })
             }
         }
 
@@ -204,14 +218,19 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_keys_the_last_counts_and_stays_alone() {
+    fn of_equal_keys_the_last_counts() {
+        let body = r#"{"model":"a", "x":1,"mod\u0065l":"b", "x":2}"#;
+        assert_eq!(edit(body, |_| ()), body, "what no rule looks at stays");
         assert_eq!(
-            edit(r#"{"model":"a","x":1,"model":"b"}"#, |_| ()),
-            r#"{"x":1,"model":"b"}"#
+            edit(body, |envelope| {
+                assert_eq!(envelope.get("model").unwrap().get(), "\"b\"");
+                envelope.keep_last(&["model", "stream"]);
+            }),
+            r#"{"x":1,"model":"b","x":2}"#
         );
         assert_eq!(
-            edit(r#"{"model":"a","mod\u0065l":"b"}"#, |_| ()),
-            r#"{"model":"b"}"#
+            edit(body, |envelope| envelope.set("model", "c").unwrap()),
+            r#"{"x":1,"model":"c","x":2}"#
         );
     }
 

@@ -211,7 +211,9 @@ fn limit_name(profile: Option<&Profile>) -> &'static str {
 }
 
 fn message(role: &str, content: Value) -> Value {
-    json!({"role": role, "content": content})
+    let mut message = json!({"role": role});
+    put(&mut message, "content", content);
+    message
 }
 
 /// A user's message: text alone, or text and pictures.

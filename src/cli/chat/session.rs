@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures_util::FutureExt;
 use serde_json::Value;
 
 use super::{
@@ -68,6 +69,9 @@ impl<'a> Session<'a> {
 
     /// Talks until the person leaves.
     pub(super) async fn run(mut self) -> Result<Exit, Problem> {
+        // The line editor puts the handler of Ctrl-C back that it finds when a line begins. Without ours there by then, Ctrl-C would end
+        // the session instead of the answer.
+        let _ = signals::signal().now_or_never();
         let mut lines = Lines::open(self.term)?;
         self.faint(&format!(
             "talking to {} through {}; /help lists commands, Ctrl-D leaves",

@@ -70,7 +70,7 @@ pub(super) async fn listen(address: SocketAddr, has_token: bool) -> Check {
     }
     let known = state::running()
         .into_iter()
-        .find(|entry| entry.address.port() == address.port());
+        .find(|entry| entry.holds(address));
     if let Some(entry) = known {
         return check(
             Status::Ok,

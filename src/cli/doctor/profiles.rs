@@ -1,6 +1,6 @@
 //! The profiles that would be served: do they load, are their keys there, does anybody answer where they send to.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use http::{Method, Request, Uri};
@@ -8,8 +8,9 @@ use http::{Method, Request, Uri};
 use super::{Check, Status};
 use crate::{
     cli::{places::Sources, upstreams::Upstreams},
-    profile::{Places, Profile, ProfileError, Target, Template, Vault},
-    provider::{self, Call, Operation, Options},
+    pipeline,
+    profile::{Lookup, Places, Profile, ProfileError, Target, Vault},
+    provider::{self, Call, Operation},
     transport::{Dial, HostPort, Transport, full},
 };
 
@@ -37,6 +38,23 @@ enum Endpoint {
     Unspoken(String),
     /// Nowhere: its settings are not enough.
     Unset(String),
+}
+
+/// Templates have no values here.
+struct NoRequest;
+
+impl Lookup for NoRequest {
+    fn header(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn uri_capture(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn query_param(&self, _: &str) -> Option<Cow<'_, str>> {
+        None
+    }
 }
 
 /// Looks at the named profiles, or at all.
@@ -146,11 +164,10 @@ fn secrets(profile: &Profile, vault: &dyn Vault, named: bool) -> (Check, bool) {
         .reason
         .strip_prefix("environment variable ")
         .unwrap_or(&missing.reason);
-    let check = if named {
-        check(Status::Fail, reason.to_owned())
-    } else {
-        check(Status::Warn, format!("skipped: {reason}"))
-    };
+    if !named {
+        // Most people have keys for few of the built-in profiles: a line each is enough.
+        return (check(Status::Warn, format!("skipped: {reason}")), false);
+    }
     let variable = profile
         .secrets()
         .flat_map(|(_, secret)| secret.references())
@@ -162,7 +179,7 @@ fn secrets(profile: &Profile, vault: &dyn Vault, named: bool) -> (Check, bool) {
         }
         None => format!("the profile reads it from {}", missing.reference),
     };
-    (check.hint(hint), false)
+    (check(Status::Fail, reason.to_owned()).hint(hint), false)
 }
 
 /// Where a profile and its transformers send to, with what each is called.
@@ -193,37 +210,10 @@ fn endpoint(profile: &Profile, table: &str, target: Target<'_>) -> Endpoint {
     let Some(provider) = provider::find(name) else {
         return Endpoint::Unspoken(name.to_owned());
     };
-    let wire = &target.model.options;
-    let templates = [
-        &wire.upstream_url,
-        &wire.upstream_path,
-        &wire.azure_instance,
-        &wire.databricks.workspace_instance_id,
-    ];
-    let is_open = |template: &&Option<Template>| {
-        template
-            .as_ref()
-            .is_some_and(|template| template.as_literal().is_none())
-    };
-    if templates.iter().any(is_open) {
-        return Endpoint::Open;
-    }
-    let literal = |template: &Option<Template>| {
-        template
-            .as_ref()
-            .and_then(Template::as_literal)
-            .map(str::to_owned)
-    };
     let base_url = profile.aiproxy.base_url.as_ref();
-    let options = Options {
-        upstream_url: literal(&wire.upstream_url),
-        base_url: base_url
-            .filter(|_| table == "ai-proxy")
-            .map(|url| url.as_str().to_owned()),
-        azure_instance: literal(&wire.azure_instance),
-        dashscope_international: wire.dashscope.international.unwrap_or(true),
-        databricks_workspace: literal(&wire.databricks.workspace_instance_id),
-        ..Options::default()
+    let base_url = base_url.filter(|_| table == "ai-proxy");
+    let Ok(options) = pipeline::options(&target.model.options, base_url, &NoRequest) else {
+        return Endpoint::Open;
     };
     let call = Call {
         operation: Operation::Preserve,

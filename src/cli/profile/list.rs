@@ -96,7 +96,9 @@ fn line(listed: &Listed, result: &Result<Profile, ProfileError>, vault: &dyn Vau
         Err(error) => {
             let first = error.problems().first();
             return Line {
-                problem: Some(first.map_or_else(|| error.to_string(), |first| first.headline())),
+                problem: Some(
+                    first.map_or_else(|| error.to_string(), crate::profile::Problem::headline),
+                ),
                 ..known
             };
         }

@@ -280,7 +280,9 @@ pub(in crate::dialect) fn decode_error(status: u16, body: &Bytes) -> Fault {
         }
         return fault;
     };
-    let error = json.get("error").unwrap_or(&Value::Null);
+    // Google's endpoints wrap their error in a list (TRAPS 1.15).
+    let first = json.get(0).unwrap_or(&json);
+    let error = first.get("error").unwrap_or(&Value::Null);
     let text = |value: &Value, key: &str| match value.get(key) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
@@ -293,14 +295,18 @@ pub(in crate::dialect) fn decode_error(status: u16, body: &Bytes) -> Fault {
     fault.param = text(error, "param");
     if let Some(message) = text(error, "message") {
         fault.message = message;
-        fault.verbatim = Some(body.clone());
+        if json.is_object() {
+            fault.verbatim = Some(body.clone());
+        } else {
+            fault.provider = Some(json.to_string());
+        }
         return fault;
     }
     fault.message = match error {
         Value::String(message) => message.clone(),
         _ => ["message", "detail", "error_description", "msg"]
             .iter()
-            .find_map(|key| text(&json, key))
+            .find_map(|key| text(first, key))
             .unwrap_or_else(|| json.to_string()),
     };
     fault.provider = Some(json.to_string());
@@ -417,6 +423,9 @@ mod tests {
             String::from_utf8(encode_fault(&fault)).unwrap(),
             r#"{"error":{"message":"odd","type":"api_error","code":null,"param":null,"provider":{"detail":"odd","x":1}}}"#
         );
+        let listed = Bytes::from_static(br#"[{"error":{"code":400,"message":"listed"}}]"#);
+        let fault = decode_error(400, &listed);
+        assert_eq!((fault.message.as_str(), fault.verbatim), ("listed", None));
         assert_eq!(
             decode_error(400, &Bytes::from_static(br#"{"error":"flat"}"#)).message,
             "flat"

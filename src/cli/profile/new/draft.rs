@@ -151,6 +151,9 @@ impl Draft {
         if service.forwards_other_paths {
             line("other_paths = \"forward\"   # files, batches, ... go on unread");
         }
+        for (key, value) in &service.settings {
+            line(&format!("{key} = {}", toml_value(value)));
+        }
         text
     }
 
@@ -166,13 +169,7 @@ impl Draft {
         let given = |key: &str| self.options.iter().any(|(given, _)| given == key);
         let own = self.service.options.iter();
         own.filter(|(key, _)| !given(key))
-            .map(|(key, value)| {
-                let value = match value {
-                    Value::String(text) => quoted(text),
-                    other => other.to_string(),
-                };
-                (key.clone(), value)
-            })
+            .map(|(key, value)| (key.clone(), toml_value(value)))
             .chain(
                 self.options
                     .iter()
@@ -213,6 +210,13 @@ fn literal(key: &str, value: &str) -> String {
         quoted(value)
     } else {
         value.to_owned()
+    }
+}
+
+fn toml_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        other => other.to_string(),
     }
 }
 
@@ -273,15 +277,20 @@ mod tests {
     #[test]
     fn every_service_gives_a_sound_profile_like_its_own() {
         for service in service::all() {
-            let new = describe::view(&check(&draft(&service.id)));
+            let mut new = describe::view(&check(&draft(&service.id)));
             let Ok(own) = crate::profile::Places::default().load(&service.id) else {
                 continue;
             };
-            let own = describe::view(&own);
+            let mut own = describe::view(&own);
+            // The path of a built-in profile has what the new one says itself.
+            for view in [&mut new, &mut own] {
+                view["aiproxy"].as_object_mut().unwrap().remove("path");
+            }
             for part in [
                 "/ai-proxy/auth",
                 "/ai-proxy/model/provider",
-                "/aiproxy/base_url",
+                "/ai-proxy/route_type",
+                "/aiproxy",
             ] {
                 assert_eq!(
                     new.pointer(part),
@@ -297,9 +306,9 @@ mod tests {
     fn a_new_profile_explains_itself() {
         assert_eq!(
             draft("groq").text(),
-            r##"# Fast open models through Groq
+            r##"# Open models through Groq
 # `aiproxy profile show my-groq` has all defaults, `aiproxy profile schema --reference` all keys.
-description = "Fast open models through Groq"
+description = "Open models through Groq"
 
 [ai-proxy]
 route_type = "llm/v1/chat"

@@ -26,6 +26,8 @@ pub(super) struct Service {
     /// `model.options` that are not.
     pub(super) asked: Vec<String>,
     pub(super) forwards_other_paths: bool,
+    /// What else of `[aiproxy]` is not as usual.
+    pub(super) settings: Vec<(String, Value)>,
 }
 
 /// Where it is.
@@ -90,7 +92,7 @@ fn of_profile(profile: &Profile) -> Option<Service> {
     };
     Some(Service {
         id: profile.name.to_string(),
-        about: profile.description.clone().unwrap_or_default(),
+        about: about(profile).to_owned(),
         provider: proxy.model.provider.to_string(),
         label: profile.aiproxy.label.clone(),
         base_url,
@@ -105,7 +107,35 @@ fn of_profile(profile: &Profile) -> Option<Service> {
         options,
         asked: asked.into_iter().map(|(key, _)| key).collect(),
         forwards_other_paths: profile.aiproxy.other_paths == OtherPaths::Forward,
+        settings: settings(&view),
     })
+}
+
+/// `[aiproxy]` without what a new profile asks for or says itself, and without defaults.
+fn settings(view: &Value) -> Vec<(String, Value)> {
+    const OWN: [&str; 5] = ["label", "base_url", "default_model", "other_paths", "path"];
+    let mut settings = Vec::new();
+    if let Some(table) = view.get("aiproxy") {
+        flatten("", table, &mut settings);
+    }
+    let reference = describe::reference();
+    let rows = reference
+        .iter()
+        .filter(|section| section.table == "aiproxy")
+        .flat_map(|section| &section.rows);
+    let usual: Vec<(&str, Option<&str>)> =
+        rows.map(|row| (row.key, row.default.as_deref())).collect();
+    settings.retain(|(key, value)| {
+        let is_usual = usual.contains(&(key.as_str(), Some(value.to_string().as_str())));
+        !is_usual && !OWN.contains(&key.as_str())
+    });
+    settings
+}
+
+/// A description, without where the path of a built-in profile has what a profile of one's own says itself.
+fn about(profile: &Profile) -> &str {
+    let text = profile.description.as_deref().unwrap_or_default();
+    text.split(", as /").next().unwrap_or(text)
 }
 
 /// Tables inside a table become dotted keys.
@@ -136,6 +166,7 @@ fn others() -> Vec<Service> {
         options: Vec::new(),
         asked: Vec::new(),
         forwards_other_paths: false,
+        settings: Vec::new(),
     };
     let bearer = "Authorization";
     vec![
@@ -201,7 +232,8 @@ mod tests {
         }
         for provider in crate::provider::NAMES {
             assert!(
-                all.iter().any(|service| service.provider == *provider),
+                all.iter()
+                    .any(|service| service.provider == *provider || service.id == *provider),
                 "{provider}"
             );
         }

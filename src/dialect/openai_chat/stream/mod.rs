@@ -1,0 +1,21 @@
+//! Streams of `chat.completion.chunk`, both ways.
+
+mod decoder;
+mod encoder;
+#[cfg(test)]
+mod tests;
+
+pub(super) use decoder::Decoder;
+pub(super) use encoder::Encoder;
+
+/// The payload that ends a stream.
+const DONE: &[u8] = b"[DONE]";
+
+/// What a part of an answer is in OpenAI's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Text,
+    Refusal,
+    Thinking,
+    Tool(u64),
+}
