@@ -6,12 +6,14 @@ use tokio_util::sync::CancellationToken;
 pub(super) fn stop() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
+    // Before this returns: without a handler the signal ends the process.
+    let first = signal();
     tokio::spawn(async move {
-        let first = signal().await;
+        let first = first.await;
+        let second = signal();
         told.cancel();
         if first.is_some() {
-            let second = signal().await.unwrap_or(2);
-            std::process::exit(128 + second);
+            std::process::exit(128 + second.await.unwrap_or(2));
         }
     });
     stop
@@ -36,23 +38,24 @@ pub(super) fn on_hangup(told: impl Fn() + Send + 'static) {
 #[cfg(not(unix))]
 pub(super) fn on_hangup(_told: impl Fn() + Send + 'static) {}
 
-/// The number of the next signal; `None` if the system gives none.
+/// The number of the next signal from now on; `None` if the system gives none.
 #[cfg(unix)]
-pub(super) async fn signal() -> Option<i32> {
+pub(super) fn signal() -> impl Future<Output = Option<i32>> + Send {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt()).ok()?,
-        signal(SignalKind::terminate()).ok()?,
-    );
-    tokio::select! {
-        _ = interrupt.recv() => Some(2),
-        _ = terminate.recv() => Some(15),
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async move {
+        let (mut interrupt, mut terminate) = signals.ok()?;
+        tokio::select! {
+            _ = interrupt.recv() => Some(2),
+            _ = terminate.recv() => Some(15),
+        }
     }
 }
 
 /// The number of the next signal; `None` if the system gives none.
 #[cfg(not(unix))]
-pub(super) async fn signal() -> Option<i32> {
-    tokio::signal::ctrl_c().await.ok().map(|()| 2)
+pub(super) fn signal() -> impl Future<Output = Option<i32>> + Send {
+    async { tokio::signal::ctrl_c().await.ok().map(|()| 2) }
 }

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use pcre2::bytes::{Regex, RegexBuilder};
+use pcre2::bytes::Regex;
 
-use crate::profile::{Profile, RoutePath};
-
-/// Steps that a pattern may take before it counts as no match: a path is short, so what needs more runs away.
-const PATTERN_STEPS: &str = "(*LIMIT_MATCH=1000000)";
+use crate::profile::{Profile, RoutePath, pattern};
 
 /// The profiles that are served.
 #[derive(Debug, Default)]
@@ -111,13 +108,9 @@ impl Path {
         match path {
             RoutePath::Prefix(prefix) if prefix == "/" => Path::Any,
             RoutePath::Prefix(prefix) => Path::Prefix(prefix.trim_end_matches('/').to_owned()),
-            RoutePath::Pattern(pattern) => {
+            RoutePath::Pattern(text) => {
                 // Kong anchors a route's pattern at the beginning of the path.
-                let pattern = format!("{PATTERN_STEPS}\\A(?:{pattern})");
-                let regex = RegexBuilder::new()
-                    .utf(true)
-                    .jit_if_available(true)
-                    .build(&pattern);
+                let regex = pattern::route(&format!("\\A(?:{text})"));
                 regex.map_or(Path::None, |regex| Path::Pattern(Box::new(regex)))
             }
         }

@@ -73,7 +73,7 @@ async fn ctrl_c_ends_a_stream_with_130_and_cancels_it_upstream() {
     let ended = process.end().exits(130);
     assert!(began.elapsed() < Duration::from_secs(3));
     assert!(!ended.stderr.contains("error"), "{}", ended.stderr);
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn ctrl_c_ends_the_wait_for_an_answer_with_130() {
         process.signal("INT");
         let ended = process.end().exits(130);
         assert_eq!(ended.stdout, "");
-        call.is_left().await;
+        call.loses_its_client().await;
     }
 }
 

@@ -180,5 +180,5 @@ async fn ctrl_c_leaves_the_terminal_clean() {
     assert!(!screen.contains("waiting"), "{screen}");
     assert!(screen.contains("code 143"), "{screen}");
     assert!(ended.stdout.rfind("\u{1b}[?25l") <= ended.stdout.rfind("\u{1b}[?25h"));
-    call.is_left().await;
+    call.loses_its_client().await;
 }

@@ -12,7 +12,7 @@ async fn trap_2_9_leaving_before_the_first_byte_cancels_upstream() {
         let client = Ask::chat(chat(extra)).send(&server).await;
         let call = upstream.call().await;
         drop(client);
-        call.is_left().await;
+        call.loses_its_client().await;
         server.is_healthy().await;
     }
 }
@@ -28,7 +28,7 @@ async fn trap_2_9_leaving_in_the_middle_of_a_stream_cancels_upstream() {
     reply.until("seen").await;
     drop(reply);
     // The upstream writes nothing: leaving is noticed all the same.
-    call.is_left().await;
+    call.loses_its_client().await;
     server.is_healthy().await;
 }
 
@@ -40,7 +40,7 @@ async fn trap_2_9_leaving_while_the_opening_is_held_cancels_upstream() {
     let mut call = upstream.call().await;
     call.write(format!("{STREAM_HEAD}: ping\n\n")).await;
     drop(client);
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn leaving_in_the_middle_of_a_whole_answer_cancels_upstream() {
     ))
     .await;
     drop(client);
-    call.is_left().await;
+    call.loses_its_client().await;
     server.is_healthy().await;
 }
 
@@ -73,7 +73,7 @@ async fn leaving_an_unread_answer_cancels_upstream() {
     let mut reply = client.reply().await;
     reply.until("abc").await;
     drop(reply);
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn resetting_a_stream_of_http_2_cancels_upstream_and_keeps_the_connection(
     let mut response = sending.await.unwrap();
     soon("a frame", response.body_mut().frame()).await;
     drop(response);
-    call.is_left().await;
+    call.loses_its_client().await;
     let health = H2::request("GET", "localhost", "/_aiproxy/health", &[], "");
     assert_eq!(h2.status(health).await, 200);
 }

@@ -690,9 +690,9 @@ async fn bodies_beyond_the_memory_for_them_wait_and_are_503_naming_the_flag() {
     // Announced, not sent: its place is taken.
     let mut first = Client::connect(&server).await;
     first
-        .write("POST /up HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n{")
+        .write("POST /up HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 1000000\r\n\r\n")
         .await;
-    // That the first was read is seen by what the second is told.
+    first.is_told_to_continue().await;
     let large = chat(&format!(r#""x":"{}""#, "y".repeat(500_000)));
     let reply = Ask::chat(large.as_str()).whole(&server).await;
     reply.fails_about(503, &["--max-body-memory"]);

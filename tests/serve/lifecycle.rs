@@ -98,7 +98,7 @@ async fn a_drain_of_zero_cuts() {
         Some(crate::support::End::Cut),
         "nobody may take it for whole"
     );
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]

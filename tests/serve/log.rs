@@ -133,7 +133,7 @@ async fn a_client_that_leaves_is_logged_with_what_it_got() {
     let mut reply = client.reply().await;
     reply.until("apple").await;
     drop(reply);
-    call.is_left().await;
+    call.loses_its_client().await;
     let line = lines(&file(&server), 1).await.remove(0);
     assert_eq!(line["outcome"], "cancelled");
     assert_eq!(line["response"]["status"], 200);

@@ -360,7 +360,7 @@ async fn trap_1_7_an_error_in_the_same_read_as_content_is_still_one_error() {
     assert_eq!(last["error"]["message"], "late");
     assert_eq!(text_of(&reply.body), "onetwo");
     // The upstream's rest is of no use to anybody.
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn an_upstream_that_does_not_answer_is_504() {
             504,
             "upstream did not answer within 300 ms (first_byte_timeout)",
         );
-        call.is_left().await;
+        call.loses_its_client().await;
     }
 }
 
@@ -71,7 +71,7 @@ async fn a_whole_answer_that_does_not_go_on_is_504() {
         504,
         "upstream did not continue within 300 ms (idle_timeout)",
     );
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn trap_2_2_a_stream_that_falls_silent_ends_in_an_error_that_names_the_key
         "upstream did not continue within 300 ms (idle_timeout)"
     );
     assert!(!reply.text().contains("[DONE]"));
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_stream_that_falls_silent_before_its_content_is_504() {
         504,
         "upstream did not continue within 300 ms (idle_timeout)",
     );
-    call.is_left().await;
+    call.loses_its_client().await;
 }
 
 #[tokio::test]

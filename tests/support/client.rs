@@ -217,6 +217,13 @@ impl Client {
         }
     }
 
+    /// Waits for `100 Continue`: the server has begun to read the body.
+    pub(crate) async fn is_told_to_continue(&mut self) {
+        let line = self.line().await.unwrap();
+        assert_eq!(line, "HTTP/1.1 100 Continue");
+        assert_eq!(self.line().await.as_deref(), Some(""));
+    }
+
     /// Reads the head of an answer. Interim answers are passed over.
     pub(crate) async fn reply(mut self) -> Reply {
         loop {

@@ -296,7 +296,7 @@ impl Call {
     }
 
     /// Checks that the peer hangs up at once.
-    pub(crate) async fn is_left(mut self) {
+    pub(crate) async fn loses_its_client(mut self) {
         let mut rest = Vec::new();
         let left = tokio::time::timeout(AT_ONCE, async {
             while self

@@ -118,10 +118,8 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     tokio::select! {
         told = told => told.map(|()| Exit::Done),
         Some(signal) = signals::signal() => {
-            // The answer ends where it is; dropping the request cancels it upstream.
-            if term.out_is_terminal() {
-                let _ = term.line("");
-            }
+            // The answer ends where it is; dropping the request cancels it upstream. The spinner ends before the line does.
+            show.stopped();
             Ok(Exit::Signal(u8::try_from(signal).unwrap_or(2)))
         }
     }
