@@ -53,7 +53,13 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         term.ink(Ink::Literal, &url)
     ))?;
     listening
-        .serve(Arc::new(Answers(Mock)), 1024, Duration::from_secs(1), stop)
+        .serve(
+            Arc::new(Answers(Mock)),
+            1024,
+            Duration::from_secs(1),
+            stop,
+            || (),
+        )
         .await;
     Ok(Exit::Done)
 }

@@ -136,17 +136,15 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         args.token().is_some(),
         term,
     )?;
-    let told = stop.clone();
-    let said = *term;
     let drain = args.drain;
-    tokio::spawn(async move {
-        told.cancelled().await;
-        said.note(&format!(
+    let stopping = || {
+        term.note(&format!(
             "stopping: exchanges under way have {drain} s to end (once more to stop at once)"
         ));
-    });
+    };
+    let patience = Duration::from_secs(drain);
     let cut = listening
-        .serve(app, args.max_connections, Duration::from_secs(drain), stop)
+        .serve(app, args.max_connections, patience, stop, stopping)
         .await;
     if cut > 0 {
         term.warn(&format!(

@@ -68,6 +68,7 @@ impl Listening {
     }
 
     /// Serves until `stop` is cancelled, then waits up to `drain` for the exchanges under way. What is not done by then is cut.
+    /// `stopping` is called once new connections are refused.
     ///
     /// Gives the number of connections that were cut.
     pub async fn serve<S: Service>(
@@ -76,6 +77,7 @@ impl Listening {
         max_connections: usize,
         drain: Duration,
         stop: CancellationToken,
+        stopping: impl FnOnce(),
     ) -> usize {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -128,6 +130,7 @@ impl Listening {
             });
         }
         drop(self.listener);
+        stopping();
         let left = graceful.count();
         let drained = tokio::time::timeout(drain, graceful.shutdown())
             .await

@@ -251,6 +251,22 @@ async fn trap_1_3_usage_that_nobody_asked_for_is_shown_as_it_came() {
 }
 
 #[tokio::test]
+async fn trap_1_3_a_provider_known_to_tell_usage_is_asked_by_itself() {
+    let mut upstream = Upstream::start().await;
+    let profile = ProfileText::openai(&upstream).line("ai-proxy.model", r#"provider = "vllm""#);
+    let server = Server::of(&profile);
+    let client = streamed().send(&server).await;
+    let mut call = upstream.call().await;
+    assert_eq!(call.json()["stream_options"]["include_usage"], true);
+    let stream = format!("{}{}", delta("hi"), stop());
+    call.write(format!("{STREAM_HEAD}{stream}{}{DONE}", usage(7, 8)))
+        .await;
+    call.finish().await;
+    let reply = client.reply().await.clean().await;
+    assert_eq!(reply.text(), format!("{stream}{DONE}"));
+}
+
+#[tokio::test]
 async fn a_chunk_with_content_and_usage_is_never_withheld() {
     let mut upstream = Upstream::start().await;
     let server =

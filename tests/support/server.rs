@@ -1,7 +1,7 @@
 //! The built binary as a process, in a world of its own: no file and no variable of the person who runs the tests is seen.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -419,10 +419,4 @@ impl Server {
         let reply = super::Ask::get("/_aiproxy/health").whole(self).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
-}
-
-/// The lines of a file, for tests that look at what was written.
-pub(crate) fn lines_of(path: &Path) -> Vec<String> {
-    let file = std::fs::File::open(path).unwrap();
-    BufReader::new(file).lines().map_while(Result::ok).collect()
 }
