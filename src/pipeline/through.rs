@@ -29,12 +29,22 @@ pub(super) struct Through {
 impl Through {
     pub(super) fn new(upstream: Body, idle: Duration, recorder: Recorder) -> Through {
         let heard = Instant::now();
-        Through {
+        let mut through = Through {
             upstream: Some(upstream),
             recorder,
             idle,
             heard,
             timer: Box::pin(sleep_until(heard + idle)),
+        };
+        through.note_end();
+        through
+    }
+
+    /// Closes the record if nothing follows.
+    fn note_end(&mut self) {
+        if self.upstream.as_ref().is_some_and(HttpBody::is_end_stream) {
+            self.upstream = None;
+            self.recorder.close();
         }
     }
 
@@ -64,6 +74,8 @@ impl HttpBody for Through {
                 if let Some(data) = frame.data_ref() {
                     this.recorder.passed(data.len());
                 }
+                // Whoever sends a body of known length does not ask for more after its last byte.
+                this.note_end();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -89,8 +101,7 @@ impl HttpBody for Through {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Never by itself: the end has to be seen here for the record to be closed as complete.
-        false
+        self.upstream.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -87,6 +87,9 @@ async fn every_exchange_is_a_line() {
     let [whole, stream, refused, bad, unread] = lines.as_slice() else {
         panic!("{lines:?}");
     };
+    for line in [whole, stream, unread] {
+        assert_eq!(line["outcome"], "completed", "{line}");
+    }
     for line in &lines {
         assert_eq!(line["client_ip"], "127.0.0.1");
         assert_eq!(line["request"]["method"], "POST");

@@ -169,9 +169,6 @@ async fn only_the_profiles_asked_for_are_served() {
 #[tokio::test]
 async fn without_names_all_that_load_are_served_and_mock_is_the_default() {
     let upstream = Upstream::start().await;
-    let setup = Server::setup();
-    let command = setup.command();
-    drop(command);
     let world = crate::support::World::new();
     world.profile("aaa", &ProfileText::openai(&upstream).toml());
     world.profile("broken", "[ai-proxy");
