@@ -507,3 +507,6 @@ impl HttpBody for Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

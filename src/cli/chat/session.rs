@@ -37,7 +37,7 @@ pub(super) struct Session<'a> {
     images: Vec<String>,
     /// The profile lets answers be streamed, as far as is known.
     streams: bool,
-    /// Written by this session, so it may write it again.
+    /// Written by this conversation, so it may write it again.
     saved: Vec<PathBuf>,
 }
 
@@ -294,7 +294,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes the messages; over a file that is there only if it is this session's own.
+/// Writes the messages; over a file that is there only if it is this conversation's own.
 fn write(path: &Path, messages: &[Value], own: bool) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
