@@ -1,11 +1,16 @@
 //! What a request's record keeps for the request log. Where nobody logs, or the profile asks for nothing, this does nothing.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 
@@ -17,6 +22,7 @@ use super::{
 use crate::{
     exchange::{Kept, MOST, Material, Prompt, Recorder},
     profile::ParamLocation,
+    transport::{Body, BoxError},
     wire::envelope::Envelope,
 };
 
@@ -33,14 +39,41 @@ pub(super) fn received(recorder: &mut Recorder, payload: Payload) -> Payload {
             let Some(counter) = counter else {
                 return Payload::Stream(body);
             };
-            let counted = body.map_frame(move |frame: http_body::Frame<Bytes>| {
-                if let Some(data) = frame.data_ref() {
-                    counter.fetch_add(data.len() as u64, Ordering::Relaxed);
-                }
-                frame
-            });
-            Payload::Stream(counted.boxed_unsync())
+            Payload::Stream(Counted { body, counter }.boxed_unsync())
         }
+    }
+}
+
+/// A body whose bytes are counted as they go by. Its length stays known: `content-length` must not turn into chunks.
+struct Counted {
+    body: Body,
+    counter: Arc<AtomicU64>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            this.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
