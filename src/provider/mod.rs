@@ -1,6 +1,6 @@
 //! Who speaks which format, where, and with which departures. Pure: settings and bytes in, URLs, headers and edits out.
 //!
-//! To add a provider: one file here with a unit struct that implements [`Provider`], and one line in [`ALL`]. A service that speaks
+//! To add a provider: one file here with a unit struct that implements [`Provider`], and one line in `ALL`. A service that speaks
 //! OpenAI's format without departures needs no code at all: `provider = "openai"` and `[aiproxy] base_url` in a profile. It imports
 //! `dialect`, `llm` and `wire::envelope`.
 
@@ -286,7 +286,7 @@ static ALL: &[&dyn Provider] = &[
     &mock::Mock,
 ];
 
-/// The names that a profile's `model.provider` may have: Kong's, and `mock`. Those that are not in [`ALL`] load, and refuse each operation.
+/// The names that a profile's `model.provider` may have: Kong's, and `mock`. Those that are not in `ALL` load, and refuse each operation.
 pub const NAMES: &[&str] = &[
     "openai",
     "azure",
