@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::transport::{Body, BoxError};
 
-/// How long a client may take for a request's head. A connection without a request waits as long as it likes.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take for a request's head. hyper counts from the end of the request before, so this is how long an idle
+/// connection lives, too: longer than any SDK's pool keeps one (Java and older Node ones: 5 minutes), or a request would now and then
+/// meet a connection that is just being closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What hyper may hold of one HTTP/1 connection; also the largest head of a request.
 const CONNECTION_BUFFER: usize = 64 << 10;
