@@ -306,9 +306,13 @@ pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> 
     }
 }
 
-/// SPEC's answer to a body over its limit.
-fn too_large() -> Fault {
-    Fault::invalid(413, "request body too large")
+/// SPEC's answer to a body over its limit. The words are Kong's; the key that sets the limit is the `param`.
+#[must_use]
+pub fn too_large() -> Fault {
+    Fault {
+        param: Some("max_request_body_size".into()),
+        ..Fault::invalid(413, "request body too large")
+    }
 }
 
 /// Why no answer came, with SPEC §4.10's wording.

@@ -26,6 +26,7 @@ use crate::{
     exchange::{Ledger, Recorder},
     pipeline::{
         Asked, Env, Failure, Inbound, Outcome, Payload, finish, operation_of, prepare, send,
+        too_large,
     },
     profile::{Profile, Vault},
     transport::{Body, Transport, full},
@@ -211,7 +212,7 @@ impl App {
         let (profile, asked) = named(served, &held.bytes, default);
         let limit = body_limit(&profile);
         if limit > 0 && held.bytes.len() as u64 > limit {
-            return refuse(Fault::invalid(413, "request body too large"));
+            return refuse(too_large());
         }
         match Way::of(profile, &path, asked) {
             Err(fault) => refuse(fault),

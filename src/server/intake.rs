@@ -7,7 +7,11 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{dialect::Fault, pipeline::inflate, transport::Body};
+use crate::{
+    dialect::Fault,
+    pipeline::{inflate, too_large},
+    transport::Body,
+};
 
 /// How long a client may be silent inside its own request.
 const CLIENT_SILENCE: Duration = Duration::from_secs(60);
@@ -72,7 +76,6 @@ pub(super) async fn read(
         .ok()
         .filter(|limit| *limit > 0)
         .unwrap_or(usize::MAX);
-    let too_large = || Fault::invalid(413, "request body too large");
     let inflated = inflate(headers, body).map_err(|name| {
         let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
         Fault::invalid(

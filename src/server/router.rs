@@ -74,6 +74,10 @@ pub(super) fn place(served: &Served, path: &str) -> Result<Place, Fault> {
             path: path.to_owned(),
         });
     }
+    if first.is_empty() {
+        let message = "this is aiproxy: base URLs are /PROFILE/v1, or /v1 with PROFILE as the model; /v1/models lists them";
+        return Err(Fault::invalid(404, message));
+    }
     let Some(profile) = served.find(first) else {
         return Err(unknown_profile(served, first));
     };
