@@ -79,13 +79,6 @@ pub(super) async fn resolve(vault: &Arc<dyn Vault>, auth: &Auth) -> Outcome<Secr
     Ok(secrets)
 }
 
-/// The values of all of a profile's secrets that resolve: what must not be shown to anybody.
-pub fn secret_values(vault: &dyn Vault, auth: &Auth) -> Vec<Secret> {
-    auth.secrets()
-        .filter_map(|(_, secret)| secret.resolve(vault).ok())
-        .collect()
-}
-
 /// Resolves one reference. Files and key rings can block, so they are asked off the async threads.
 async fn secret(vault: &Arc<dyn Vault>, reference: &SecretRef) -> Outcome<Secret> {
     let resolved = if reference

@@ -15,8 +15,7 @@ fn is_credential(name: &HeaderName) -> bool {
 }
 
 /// Headers of one connection, not of the message (RFC 9110 §7.6.1), beside those that `connection` names.
-#[must_use]
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+fn is_hop_by_hop(name: &HeaderName) -> bool {
     [
         CONNECTION,
         PROXY_AUTHENTICATE,

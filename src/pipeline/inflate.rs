@@ -61,8 +61,7 @@ impl Coding {
 }
 
 /// The codings that a client takes and aiproxy can undo.
-#[must_use]
-pub fn accepted(headers: &HeaderMap) -> Vec<Coding> {
+pub(super) fn accepted(headers: &HeaderMap) -> Vec<Coding> {
     let mut codings = Vec::new();
     let values = headers
         .get_all(ACCEPT_ENCODING)
@@ -152,7 +151,7 @@ pub fn inflate(headers: &HeaderMap, body: Body) -> Result<Inflated, String> {
 /// # Errors
 ///
 /// If a coding is unknown, the body is broken, or the result too large.
-pub async fn inflate_whole(
+pub(super) async fn inflate_whole(
     headers: &HeaderMap,
     body: Bytes,
     limit: usize,

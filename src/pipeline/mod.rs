@@ -38,9 +38,7 @@ use crate::{
 };
 
 pub use answer::finish;
-pub use compose::secret_values;
-pub use headers::is_hop_by_hop;
-pub use inflate::{Coding, Inflated, accepted, inflate, inflate_whole};
+pub use inflate::{Coding, Inflated, inflate};
 pub use relay::Relay;
 pub use route::{Asked, Target, operation_of, options};
 
