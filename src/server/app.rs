@@ -132,7 +132,10 @@ impl App {
     pub async fn answer(&self, parts: Parts, body: Body) -> Response<Body> {
         let served = self.served();
         match router::place(&served, parts.uri.path()) {
-            Err(fault) => refuse(fault),
+            Err(fault) => {
+                intake::skip(&parts.headers, body);
+                refuse(fault)
+            }
             Ok(Place::Admin(path)) => self.admin(&served, &parts.method, &path),
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())
@@ -195,7 +198,10 @@ impl App {
             .is_some_and(|(operation, _)| operation.is_read());
         if !reads || parts.method != Method::POST {
             return match Way::of(default, &path, Asked::Body) {
-                Err(fault) => refuse(fault),
+                Err(fault) => {
+                    intake::skip(&parts.headers, body);
+                    refuse(fault)
+                }
                 Ok(way) => {
                     self.exchange(way, parts, |app, way, parts, slot| {
                         Box::pin(app.through_profile(way, parts, body, slot))
@@ -239,6 +245,7 @@ impl App {
             return self.run(way, parts, Payload::Stream(body), slot).await;
         }
         if parts.method != Method::POST {
+            intake::skip(&parts.headers, body);
             let message = format!("`{}` takes POST alone", way.target.path());
             let mut failure = Failure::from(Fault::invalid(405, message));
             failure

@@ -3,18 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, header::EXPECT};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     dialect::Fault,
-    pipeline::{inflate, too_large},
+    pipeline::{Inflated, inflate, too_large},
     transport::Body,
 };
 
 /// How long a client may be silent inside its own request.
 const CLIENT_SILENCE: Duration = Duration::from_secs(60);
+
+/// How long the rest of a refused body is read (nginx's lingering close).
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How long a request waits for others to free memory (SPEC §4.11).
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
@@ -66,6 +69,9 @@ impl Budget {
 }
 
 /// Reads a whole body. `limit` is in bytes after inflation; 0 is none.
+///
+/// Where it is refused, what the client still sends is read and thrown away for a while: a connection that closes over unread bytes is
+/// reset, and the client would see that instead of the answer.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
@@ -76,15 +82,42 @@ pub(super) async fn read(
         .ok()
         .filter(|limit| *limit > 0)
         .unwrap_or(usize::MAX);
-    let inflated = inflate(headers, body).map_err(|name| {
+    let mut inflated = inflate(headers, body).map_err(|name| {
         let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
         Fault::invalid(
             415,
             format!("content-encoding `{name}` is not known here: gzip, deflate, br and zstd are"),
         )
     })?;
-    let mut body = inflated.body;
-    let announced = http_body::Body::size_hint(&body)
+    let held = hold(&mut inflated, limit, budget).await;
+    if held.is_err() {
+        linger(headers, inflated);
+    }
+    held
+}
+
+/// The same for a request that is refused before its body is read.
+pub(super) fn skip(headers: &HeaderMap, body: Body) {
+    linger(headers, Inflated { body, coded: false });
+}
+
+/// Throws away what is left of a body, while the answer is on its way.
+fn linger(headers: &HeaderMap, mut inflated: Inflated) {
+    // A client that waits for `100 Continue` has not begun to send, and is not asked to.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    // Inflating what nobody wants is work for an attacker's benefit.
+    let patience = if inflated.coded { LINGER / 10 } else { LINGER };
+    tokio::spawn(tokio::time::timeout(patience, async move {
+        while let Some(Ok(_)) = inflated.body.frame().await {}
+    }));
+}
+
+async fn hold(inflated: &mut Inflated, limit: usize, budget: &Budget) -> Result<Held, Fault> {
+    let coded = inflated.coded;
+    let body = &mut inflated.body;
+    let announced = http_body::Body::size_hint(body)
         .upper()
         .and_then(|size| usize::try_from(size).ok());
     if announced.is_some_and(|size| size > limit) {
@@ -106,7 +139,7 @@ pub(super) async fn read(
         let data = match frame {
             None => break,
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            Some(Err(_)) if inflated.coded => {
+            Some(Err(_)) if coded => {
                 return Err(Fault::invalid(400, "the request's body does not inflate"));
             }
             Some(Err(_)) => return Err(Fault::invalid(400, "the request's body broke off")),

@@ -257,6 +257,43 @@ async fn a_provider_that_cannot_do_the_route_type() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_refusal() {
+    let (server, mut upstream) =
+        uncalled(|profile| profile.line("ai-proxy", "max_request_body_size = 1000")).await;
+    // Closing over unread bytes would reset the connection, and the answer with it.
+    for path in [
+        "/up",
+        "/v1/chat/completions",
+        "/no-such-profile/v1/chat/completions",
+    ] {
+        for framing in ["content-length: 8000000", "transfer-encoding: chunked"] {
+            let mut client = Client::connect(&server).await;
+            client
+                .write(format!(
+                    "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+                ))
+                .await;
+            for _ in 0..8 {
+                let piece = vec![b'x'; 1_000_000];
+                let piece = if framing.starts_with("transfer") {
+                    crate::support::chunk(&piece)
+                } else {
+                    piece
+                };
+                client.write(piece).await;
+            }
+            if framing.starts_with("transfer") {
+                client.write(crate::support::chunk("")).await;
+            }
+            let reply = client.reply().await.whole().await;
+            let expected = if path.starts_with("/no") { 404 } else { 413 };
+            assert_eq!(reply.status, expected, "{path}, {framing}");
+        }
+    }
+    upstream.was_not_called();
+}
+
+#[tokio::test]
 async fn trap_2_12_a_body_over_the_limit() {
     let (server, mut upstream) =
         uncalled(|profile| profile.line("ai-proxy", "max_request_body_size = 1000")).await;
