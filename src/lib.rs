@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod dialect;
 pub mod exchange;
+pub mod keys;
 pub mod llm;
 pub mod mock;
 pub mod net;

@@ -18,18 +18,20 @@ use std::{
 /// Each layer and those that it may import; `*` is all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("llm", &[]),
+    ("keys", &[]),
     ("transport", &[]),
     ("wire", &[]),
     ("diff", &[]),
     ("dialect", &["llm", "wire"]),
-    ("provider", &["dialect", "llm", "wire"]),
+    ("provider", &["dialect", "keys", "llm", "wire"]),
     ("profile", &["provider"]),
     ("exchange", &["llm", "profile"]),
-    ("net", &["transport"]),
-    ("mock", &["transport", "dialect", "llm", "wire"]),
+    ("net", &["keys", "transport"]),
+    ("mock", &["transport", "keys", "dialect", "llm", "wire"]),
     (
         "pipeline",
         &[
+            "keys",
             "llm",
             "transport",
             "wire",
@@ -43,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "keys",
             "pipeline",
             "exchange",
             "profile",

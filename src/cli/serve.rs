@@ -7,7 +7,7 @@ use super::{
     places::{Sources, served},
     signals,
     state::{self, Announced, Entry},
-    upstreams::Upstreams,
+    upstreams::effects,
 };
 use crate::{
     exchange::{self, Ledger, LogFile, RequestLog},
@@ -60,6 +60,9 @@ pub(super) struct Args {
         value_delimiter = ','
     )]
     allow_origins: Vec<String>,
+    /// Let the built-in mock answer in every provider's place, in its format; no key, no network
+    #[arg(long, env = "AIPROXY_MOCK")]
+    mock: bool,
     /// Append a line of JSON for each exchange to this file, with Kong's keys (reopened on SIGHUP)
     #[arg(long, value_name = "F", env = "AIPROXY_LOG_FILE", value_hint = clap::ValueHint::FilePath)]
     log_file: Option<PathBuf>,
@@ -108,7 +111,8 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         .await
         .map_err(|error| taken(args.listen, &error))?;
     let address = listening.address();
-    let net = Upstreams::new(vec![address]);
+    let effects = effects(vec![address], vault, args.mock);
+    let vault = Arc::clone(&effects.vault);
     let gate = Gate {
         port: address.port(),
         ..gate
@@ -121,8 +125,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         Served::new(profiles),
         gate,
         Arc::clone(&ledger),
-        net,
-        Arc::clone(&vault),
+        effects,
         limits,
     ));
     watch(&app, &args, *term);
@@ -136,6 +139,9 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         args.token().is_some(),
         term,
     )?;
+    if args.mock {
+        term.note("--mock: the built-in mock answers in every provider's place");
+    }
     let drain = args.drain;
     let stopping = || {
         term.note(&format!(

@@ -1,10 +1,12 @@
-//! The two ways for a request to leave: over the network, or to the mock inside the process.
+//! Where requests leave, and where secrets come from: the world, or the mock inside the process.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use crate::{
-    mock::Mock,
+    mock::{Mock, MockKeys},
     net,
+    profile::Vault,
+    server::Effects,
     transport::{Body, Dial, Sending, Transport},
 };
 
@@ -29,5 +31,60 @@ impl Transport for Upstreams {
             Some("mock") => self.mock.send(request, dial),
             _ => self.net.send(request, dial),
         }
+    }
+}
+
+/// What the pipeline works with: the world, or (`--mock`) the mock in every provider's place, with a key for everything.
+pub(super) fn effects(listeners: Vec<SocketAddr>, vault: Arc<dyn Vault>, mock: bool) -> Effects {
+    if mock {
+        return Effects {
+            net: Arc::new(StandIn),
+            vault: Arc::new(AnyKey(vault)),
+            keys: Arc::new(MockKeys),
+        };
+    }
+    let net = Upstreams::new(listeners);
+    let environment = Arc::clone(&vault);
+    let variables: net::Variables = Arc::new(move |name| environment.env(name));
+    Effects {
+        keys: Arc::new(net::CloudKeys::new(
+            Arc::<Upstreams>::clone(&net),
+            variables,
+        )),
+        net,
+        vault,
+    }
+}
+
+/// The mock in the place of whomever a request is for.
+struct StandIn;
+
+impl Transport for StandIn {
+    fn send<'a>(&'a self, request: http::Request<Body>, _: &'a Dial) -> Sending<'a> {
+        Box::pin(async move { Ok(Mock.stand_in(request).await) })
+    }
+}
+
+/// Has every key that there is, and a made-up one for every other: the mock asks for none.
+struct AnyKey(Arc<dyn Vault>);
+
+/// What stands for a key that nobody set.
+const MADE_UP: &str = "mock-key";
+
+impl Vault for AnyKey {
+    fn env(&self, variable: &str) -> Option<String> {
+        let made_up = match variable {
+            "AWS_REGION" | "AWS_DEFAULT_REGION" => "us-east-1",
+            _ => MADE_UP,
+        };
+        Some(self.0.env(variable).unwrap_or_else(|| made_up.to_owned()))
+    }
+
+    fn file(&self, path: &Path) -> io::Result<String> {
+        Ok(self.0.file(path).unwrap_or_else(|_| MADE_UP.to_owned()))
+    }
+
+    fn keyring(&self, name: &str) -> Result<String, String> {
+        Ok(self.0.keyring(name).unwrap_or_else(|_| MADE_UP.to_owned()))
     }
 }

@@ -2,10 +2,21 @@
 //!
 //! A format that clients speak is an [`Ingress`], one that providers speak an [`Egress`]; a format can be both. It imports `llm` and `wire`.
 
+pub mod anthropic;
+pub mod anthropic_complete;
+pub mod bedrock;
+pub mod cohere;
+pub mod gemini;
+mod native;
+pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+mod restore;
+#[cfg(test)]
+pub(crate) mod testing;
 mod text;
+pub mod tgi;
 
 use std::fmt;
 
@@ -13,18 +24,23 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
 use crate::{
-    llm::{ChatRequest, ChatResponse, Event, Format, Sink},
+    llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink},
     wire::{Frame, Framing},
 };
+
+pub use native::{Native, Task, any_native, native, native_default};
+pub use restore::{Restore, Restored};
 
 /// A format that aiproxy sends upstream.
 pub trait Egress: Sync {
     /// Its name.
     fn format(&self) -> Format;
 
-    /// How its streams are cut into messages.
-    fn framing(&self) -> Framing {
-        Framing::Sse
+    /// How an answer of this media type (lower case, without parameters; empty if the provider names none) to a request for a stream is
+    /// cut into messages. `None`: it is a whole answer after all.
+    fn framing(&self, media_type: &str) -> Option<Framing> {
+        let json = media_type == "application/json" || media_type.ends_with("+json");
+        (!json && media_type != "text/html").then_some(Framing::Sse)
     }
 
     /// A request of this format.
@@ -40,6 +56,34 @@ pub trait Egress: Sync {
     ///
     /// If it is none of this format; the text is Kong's.
     fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error>;
+
+    /// A request for embeddings.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_request`](Egress::encode_request); always, where the format has none.
+    fn encode_embeddings(&self, _request: &EmbedRequest) -> Result<Encoded, Error> {
+        Err(Error::Unsupported {
+            what: "embeddings".into(),
+        })
+    }
+
+    /// Reads an answer to a request for embeddings.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode_response`](Egress::decode_response).
+    fn decode_embeddings(&self, _body: &[u8]) -> Result<EmbedResponse, Error> {
+        Err(Error::Unsupported {
+            what: "embeddings".into(),
+        })
+    }
+
+    /// Whether the model that an answer names is a version of the one that was asked for: clients know it by the name that they used, and
+    /// see the version as `system_fingerprint`.
+    fn names_version(&self) -> bool {
+        false
+    }
 
     /// Reads the body of an answer whose status is an error.
     fn decode_error(&self, status: u16, body: &Bytes) -> Fault;
@@ -63,8 +107,29 @@ pub trait Ingress: Sync {
     /// Writes a whole answer.
     fn encode_response(&self, response: &ChatResponse) -> Vec<u8>;
 
+    /// Reads a request for embeddings.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode_request`](Ingress::decode_request); always, where the format has none.
+    fn decode_embeddings(&self, _body: &[u8]) -> Result<EmbedRequest, Error> {
+        Err(Error::Unsupported {
+            what: "embeddings".into(),
+        })
+    }
+
+    /// Writes an answer to a request for embeddings.
+    fn encode_embeddings(&self, _request: &EmbedRequest, _response: &EmbedResponse) -> Vec<u8> {
+        b"{}".to_vec()
+    }
+
     /// Writes an error's body.
     fn encode_fault(&self, fault: &Fault) -> Vec<u8>;
+
+    /// The content type of its streams.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream"
+    }
 
     /// An encoder at the beginning of a stream; `usage`: the client asked to see it.
     fn stream_encoder(&self, usage: bool) -> Box<dyn StreamEncoder>;
@@ -78,6 +143,10 @@ pub trait StreamDecoder: Send {
     ///
     /// If it is not of this format. The stream goes on: the caller decides what that means.
     fn frame(&mut self, frame: &Frame, sink: &mut dyn Sink) -> Result<(), Error>;
+
+    /// The upstream ended in order: what was held back until here. Called once, before [`is_complete`](StreamDecoder::is_complete) is asked
+    /// for the last time.
+    fn end(&mut self, _sink: &mut dyn Sink) {}
 
     /// Whether a frame holds the usage and no part of the answer: the only kind that may be withheld from a client that did not ask for it.
     fn is_bare_usage(&self, _frame: &Frame) -> bool {
@@ -104,6 +173,20 @@ pub struct Encoded {
     pub body: Bytes,
     /// What the format could not express.
     pub lost: Vec<Loss>,
+    /// What has to be undone in the answer.
+    pub restore: Restore,
+}
+
+impl Encoded {
+    /// A body that lost nothing.
+    #[must_use]
+    pub fn of(json: &Value) -> Encoded {
+        Encoded {
+            body: Bytes::from(json.to_string()),
+            lost: Vec::new(),
+            restore: Restore::default(),
+        }
+    }
 }
 
 /// One thing that a request or an answer lost on the way; shown as `dropped:logprobs`, `clamped:temperature`.
@@ -121,6 +204,15 @@ impl Loss {
     pub fn dropped(what: &str) -> Loss {
         Loss {
             how: "dropped",
+            what: what.into(),
+        }
+    }
+
+    /// A number that the provider gets as the nearest one that it takes.
+    #[must_use]
+    pub fn clamped(what: &str) -> Loss {
+        Loss {
+            how: "clamped",
             what: what.into(),
         }
     }
@@ -213,6 +305,29 @@ impl From<serde_json::Error> for Error {
             error.line(),
             error.column()
         ))
+    }
+}
+
+/// The fields of `extra` that another format wrote, as losses; `known` were carried over some other way.
+pub(crate) fn strangers(extra: Option<&Extra>, to: Format, known: &[&str]) -> Vec<Loss> {
+    extra
+        .filter(|extra| extra.from != to)
+        .into_iter()
+        .flat_map(|extra| extra.fields.iter())
+        .filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null())
+        .map(|(key, _)| Loss::dropped(key))
+        .collect()
+}
+
+/// The `error.type` that says what a status says, where the provider names none (OpenAI's and Anthropic's words).
+#[must_use]
+pub fn kind_of(status: u16) -> &'static str {
+    match status {
+        400 | 404 | 405 | 409 | 413 | 422 => "invalid_request_error",
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        _ => "api_error",
     }
 }
 

@@ -50,10 +50,16 @@ impl Accumulator {
 impl Sink for Accumulator {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Start { id, model, created } => {
+            Event::Start {
+                id,
+                model,
+                created,
+                fingerprint,
+            } => {
                 self.response.id = id.into_owned();
                 self.response.model = model.into_owned();
                 self.response.created = created;
+                self.response.fingerprint = fingerprint.map(Cow::into_owned);
             }
             Event::Open { part, choice, kind } => {
                 let Some(number) = usize::try_from(part)
@@ -72,6 +78,7 @@ impl Sink for Accumulator {
                         text: String::new(),
                         signature: None,
                     },
+                    Kind::Redacted => Part::Redacted(String::new()),
                     Kind::ToolCall { id, name } => Part::ToolCall {
                         id: id.into_owned(),
                         name: name.into_owned(),
@@ -96,11 +103,21 @@ impl Sink for Accumulator {
                     whole.push_str(&text);
                 }
             }
-            Event::Signature { part, value } => {
-                if let Some(Part::Thinking { signature, .. } | Part::ToolCall { signature, .. }) =
-                    self.part(part)
-                {
+            Event::Signature { part, value } => match self.part(part) {
+                Some(Part::Thinking { signature, .. } | Part::ToolCall { signature, .. }) => {
                     signature.get_or_insert_default().push_str(&value);
+                }
+                Some(Part::Redacted(data)) => data.push_str(&value),
+                _ => {}
+            },
+            Event::Citation { choice, citation } => {
+                if let Some(choice) = self.choice(choice) {
+                    choice.citations.push(citation);
+                }
+            }
+            Event::Logprobs { choice, tokens } => {
+                if let Some(choice) = self.choice(choice) {
+                    choice.logprobs.extend(tokens);
                 }
             }
             Event::Arguments { part, json } => {
@@ -134,6 +151,7 @@ pub fn events_of(response: &ChatResponse, sink: &mut dyn Sink) {
         id: Cow::Borrowed(&response.id),
         model: Cow::Borrowed(&response.model),
         created: response.created,
+        fingerprint: response.fingerprint.as_deref().map(Cow::Borrowed),
     });
     let mut part = 0;
     for (choice, number) in response.choices.iter().zip(0u32..) {
@@ -142,6 +160,18 @@ pub fn events_of(response: &ChatResponse, sink: &mut dyn Sink) {
                 sink.event(Event::Close { part });
                 part += 1;
             }
+        }
+        for citation in &choice.citations {
+            sink.event(Event::Citation {
+                choice: number,
+                citation: citation.clone(),
+            });
+        }
+        if !choice.logprobs.is_empty() {
+            sink.event(Event::Logprobs {
+                choice: number,
+                tokens: choice.logprobs.clone(),
+            });
         }
         sink.event(Event::Finish {
             choice: number,
@@ -186,6 +216,17 @@ fn play(block: &Part, part: u32, choice: u32, sink: &mut dyn Sink) -> bool {
                     value: Cow::Borrowed(value),
                 });
             }
+        }
+        Part::Redacted(data) => {
+            sink.event(Event::Open {
+                part,
+                choice,
+                kind: Kind::Redacted,
+            });
+            sink.event(Event::Signature {
+                part,
+                value: Cow::Borrowed(data),
+            });
         }
         Part::ToolCall {
             id,
@@ -247,10 +288,12 @@ mod tests {
                         },
                     ],
                     finish: Some(Finish::ToolCalls),
+                    ..Choice::default()
                 },
                 Choice {
                     parts: vec![Part::Text("other".into())],
                     finish: Some(Finish::Length),
+                    ..Choice::default()
                 },
             ],
             usage: Some(Usage {
@@ -258,6 +301,7 @@ mod tests {
                 output: 4,
                 ..Usage::default()
             }),
+            ..ChatResponse::default()
         };
         let mut again = Accumulator::default();
         events_of(&response, &mut again);

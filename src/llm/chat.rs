@@ -125,13 +125,15 @@ pub enum Part {
         /// Where it is.
         source: Media,
     },
-    /// Reasoning of an earlier turn.
+    /// Reasoning, of an earlier turn or of the answer.
     Thinking {
         /// Its text; may be empty where only the signature is kept.
         text: String,
         /// The provider's proof, replayed unchanged.
         signature: Option<String>,
     },
+    /// Reasoning that only the provider can read (Anthropic's and Bedrock's `redacted`), replayed unchanged: opaque text.
+    Redacted(String),
     /// A call of a tool.
     ToolCall {
         /// The id that its result carries.
@@ -233,10 +235,51 @@ pub struct Sampling {
 /// How much to reason before answering.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReasoningRequest {
-    /// OpenAI's `reasoning_effort`: `minimal`, `low`, `medium`, `high`, ...
+    /// OpenAI's `reasoning_effort`: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`.
     pub effort: Option<String>,
-    /// Anthropic's and Gemini's budget in tokens.
+    /// Anthropic's and Gemini's budget in tokens; 0: do not reason.
     pub budget: Option<u64>,
+}
+
+/// Effort and the budget that says the same: Google's own table for OpenAI clients,
+/// <https://ai.google.dev/gemini-api/docs/openai#thinking>, with `none` and `xhigh` added at its ends.
+const BUDGETS: &[(&str, u64)] = &[
+    ("none", 0),
+    ("minimal", 1_024),
+    ("low", 1_024),
+    ("medium", 8_192),
+    ("high", 24_576),
+    ("xhigh", 32_768),
+];
+
+impl ReasoningRequest {
+    /// Nothing was said about reasoning.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.effort.is_none() && self.budget.is_none()
+    }
+
+    /// The budget in tokens: as given, or what the effort stands for. `None` if neither says anything that is known.
+    #[must_use]
+    pub fn tokens(&self) -> Option<u64> {
+        self.budget.or_else(|| {
+            let effort = self.effort.as_deref()?;
+            let (_, tokens) = BUDGETS.iter().find(|(name, _)| *name == effort)?;
+            Some(*tokens)
+        })
+    }
+
+    /// The effort: as given, or the least whose budget is not below the given one.
+    #[must_use]
+    pub fn level(&self) -> Option<&str> {
+        self.effort.as_deref().or_else(|| {
+            let budget = self.budget?;
+            let fits = BUDGETS
+                .iter()
+                .find(|(name, tokens)| *name != "minimal" && *tokens >= budget);
+            Some(fits.map_or("xhigh", |(name, _)| name))
+        })
+    }
 }
 
 /// What the answer must look like.
@@ -269,10 +312,14 @@ pub struct ChatResponse {
     pub model: String,
     /// Seconds since the epoch, if told.
     pub created: Option<u64>,
+    /// OpenAI's `system_fingerprint`: the provider's configuration.
+    pub fingerprint: Option<String>,
     /// The answers.
     pub choices: Vec<Choice>,
     /// Token counts, if told.
     pub usage: Option<Usage>,
+    /// What the provider tells beside the answer (Bedrock's `trace`).
+    pub extra: Option<Extra>,
 }
 
 impl ChatResponse {
@@ -304,4 +351,38 @@ pub struct Choice {
     pub parts: Vec<Part>,
     /// Why it ended.
     pub finish: Option<Finish>,
+    /// What its text leans on.
+    pub citations: Vec<Citation>,
+    /// How likely its tokens were, if asked for.
+    pub logprobs: Vec<Logprob>,
+}
+
+/// Where a statement comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Citation {
+    /// A web page.
+    pub url: Option<String>,
+    /// The name of page or document.
+    pub title: Option<String>,
+    /// The words of the source.
+    pub cited_text: Option<String>,
+    /// Where in the answer's text the statement begins, in characters.
+    pub start: Option<u64>,
+    /// Where it ends.
+    pub end: Option<u64>,
+    /// Of which document, as the provider names it: an id, or an index among the request's documents.
+    pub source: Option<String>,
+}
+
+/// How likely one token of the answer was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Logprob {
+    /// The token's text.
+    pub token: String,
+    /// Natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes, where the text cannot hold them.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest tokens in its place, without alternatives of their own.
+    pub top: Vec<Logprob>,
 }

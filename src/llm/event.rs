@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Usage;
+use super::{Citation, Logprob, Usage};
 
 /// One step of a streamed answer. Text borrows from the frame that it came in.
 ///
@@ -18,6 +18,8 @@ pub enum Event<'a> {
         model: Cow<'a, str>,
         /// Seconds since the epoch, if the provider says so.
         created: Option<u64>,
+        /// OpenAI's `system_fingerprint`.
+        fingerprint: Option<Cow<'a, str>>,
     },
     /// A part begins.
     Open {
@@ -42,7 +44,7 @@ pub enum Event<'a> {
         /// What came.
         text: Cow<'a, str>,
     },
-    /// The opaque proof of a reasoning part, to be replayed unchanged on the next turn.
+    /// The opaque proof of a reasoning part or a tool call, to be replayed unchanged on the next turn; of a redacted part, its data.
     Signature {
         /// The part.
         part: u32,
@@ -55,6 +57,20 @@ pub enum Event<'a> {
         part: u32,
         /// What came.
         json: Cow<'a, str>,
+    },
+    /// What the text leans on.
+    Citation {
+        /// The choice.
+        choice: u32,
+        /// Where it comes from.
+        citation: Citation,
+    },
+    /// How likely the last tokens of a choice were.
+    Logprobs {
+        /// The choice.
+        choice: u32,
+        /// The tokens.
+        tokens: Vec<Logprob>,
     },
     /// A part is whole.
     Close {
@@ -93,7 +109,7 @@ impl Event<'_> {
             | Event::Signature { .. }
             | Event::Arguments { .. }
             | Event::Finish { .. } => true,
-            Event::Open { kind, .. } => matches!(kind, Kind::ToolCall { .. }),
+            Event::Open { kind, .. } => matches!(kind, Kind::ToolCall { .. } | Kind::Redacted),
             _ => false,
         }
     }
@@ -105,16 +121,23 @@ impl Event<'_> {
     pub fn into_owned(self) -> Event<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
-            Event::Start { id, model, created } => Event::Start {
+            Event::Start {
+                id,
+                model,
+                created,
+                fingerprint,
+            } => Event::Start {
                 id: own(id),
                 model: own(model),
                 created,
+                fingerprint: fingerprint.map(own),
             },
             Event::Open { part, choice, kind } => {
                 let kind = match kind {
                     Kind::Text => Kind::Text,
                     Kind::Refusal => Kind::Refusal,
                     Kind::Thinking => Kind::Thinking,
+                    Kind::Redacted => Kind::Redacted,
                     Kind::ToolCall { id, name } => Kind::ToolCall {
                         id: own(id),
                         name: own(name),
@@ -138,6 +161,8 @@ impl Event<'_> {
                 part,
                 json: own(json),
             },
+            Event::Citation { choice, citation } => Event::Citation { choice, citation },
+            Event::Logprobs { choice, tokens } => Event::Logprobs { choice, tokens },
             Event::Close { part } => Event::Close { part },
             Event::Finish { choice, reason } => Event::Finish { choice, reason },
             Event::Usage(usage) => Event::Usage(usage),
@@ -164,6 +189,8 @@ pub enum Kind<'a> {
     Refusal,
     /// Reasoning.
     Thinking,
+    /// Reasoning that only the provider can read; its data comes as [`Event::Signature`].
+    Redacted,
     /// A call of one of the request's tools.
     ToolCall {
         /// The id that the result must carry.

@@ -5,13 +5,15 @@
 
 mod accumulate;
 mod chat;
+mod embed;
 mod event;
 mod usage;
 
 pub use accumulate::{Accumulator, events_of};
 pub use chat::{
-    ChatRequest, ChatResponse, Choice, Extra, Format, Media, Message, OutputFormat, Part,
-    ReasoningRequest, Role, Sampling, Tool, ToolChoice,
+    ChatRequest, ChatResponse, Choice, Citation, Extra, Format, Logprob, Media, Message,
+    OutputFormat, Part, ReasoningRequest, Role, Sampling, Tool, ToolChoice,
 };
+pub use embed::{EmbedInput, EmbedRequest, EmbedResponse};
 pub use event::{Event, Finish, Kind, Sink};
 pub use usage::Usage;

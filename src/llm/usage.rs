@@ -16,6 +16,10 @@ pub struct Usage {
     pub output: u64,
     /// Those of `output` that are reasoning.
     pub reasoning: u64,
+    /// Those of the prompt that are sound.
+    pub input_audio: u64,
+    /// Those of `output` that are sound.
+    pub output_audio: u64,
     /// Counted here with a tokenizer, because the provider sent none.
     pub estimated: bool,
 }

@@ -1,9 +1,8 @@
 //! OpenAI's legacy completions: <https://platform.openai.com/docs/api-reference/completions>.
 //!
-//! A prompt is one user message; the answer is told by the same script as chat's and written here.
+//! A prompt is one user message; the answer is told by the same script as chat's.
 
-use bytes::{BufMut, BytesMut};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     fault::{self, Refusal},
@@ -11,11 +10,7 @@ use super::{
     reply,
     words::Hash,
 };
-use crate::{
-    dialect::{Ingress, StreamEncoder, openai_chat::OpenAiChat},
-    llm::{ChatRequest, ChatResponse, Event, Finish, Message, Part, Role, Usage},
-    wire::sse::write_event,
-};
+use crate::llm::{ChatRequest, ChatResponse, Message, Part, Role, Usage};
 
 /// Most prompts of one request, as OpenAI has it for choices.
 const MAX_PROMPTS: usize = 128;
@@ -120,136 +115,10 @@ fn prompts(prompt: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// Writes a whole answer.
-pub(super) fn encode(response: &ChatResponse) -> Vec<u8> {
-    let choices: Vec<Value> = response
-        .choices
-        .iter()
-        .enumerate()
-        .map(|(index, choice)| {
-            let texts = choice.parts.iter().filter_map(|part| {
-                if let Part::Text(text) = part {
-                    Some(text.as_str())
-                } else {
-                    None
-                }
-            });
-            json!({
-                "text": texts.collect::<String>(),
-                "index": index,
-                "logprobs": null,
-                "finish_reason": choice.finish.map(reason),
-            })
-        })
-        .collect();
-    let mut body = json!({
-        "id": response.id,
-        "object": "text_completion",
-        "created": response.created.unwrap_or_default(),
-        "model": response.model,
-        "choices": choices,
-    });
-    if let (Some(usage), Some(body)) = (response.usage, body.as_object_mut()) {
-        body.insert("usage".into(), counts(usage));
-    }
-    body.to_string().into_bytes()
-}
-
-fn counts(usage: Usage) -> Value {
-    json!({"prompt_tokens": usage.prompt(), "completion_tokens": usage.output, "total_tokens": usage.total()})
-}
-
-fn reason(finish: Finish) -> &'static str {
-    if finish == Finish::Length {
-        "length"
-    } else {
-        "stop"
-    }
-}
-
-/// Writes a stream.
-pub(super) struct Encoder {
-    show_usage: bool,
-    usage: Option<Usage>,
-    start: (String, u64, String),
-    /// The choice of each part, in order of opening.
-    choices: Vec<u32>,
-    /// Writes what is the same in both formats.
-    chat: Box<dyn StreamEncoder>,
-}
-
-impl Encoder {
-    /// An encoder at the beginning of a stream; `show_usage`: the client asked for it.
-    pub(super) fn new(show_usage: bool) -> Encoder {
-        let chat = OpenAiChat.stream_encoder(false);
-        Encoder {
-            show_usage,
-            usage: None,
-            start: Default::default(),
-            choices: Vec::new(),
-            chat,
-        }
-    }
-
-    fn chunk(&self, choices: &Value, usage: Option<Usage>, out: &mut BytesMut) {
-        let (id, created, model) = &self.start;
-        let mut chunk = json!({"id": id, "object": "text_completion", "created": created, "model": model, "choices": choices});
-        if let Some(chunk) = chunk.as_object_mut().filter(|_| self.show_usage) {
-            chunk.insert("usage".into(), usage.map_or(Value::Null, counts));
-        }
-        write_event(out, None, chunk.to_string().as_bytes());
-    }
-}
-
-impl StreamEncoder for Encoder {
-    fn event(&mut self, event: &Event<'_>, out: &mut BytesMut) {
-        match event {
-            Event::Start { id, model, created } => {
-                self.start = (
-                    id.to_string(),
-                    created.unwrap_or_default(),
-                    model.to_string(),
-                );
-            }
-            Event::Open { choice, .. } => self.choices.push(*choice),
-            Event::Text { part, text } => {
-                let choice = self
-                    .choices
-                    .get(*part as usize)
-                    .copied()
-                    .unwrap_or_default();
-                let choices = json!([{"text": text, "index": choice, "logprobs": null, "finish_reason": null}]);
-                self.chunk(&choices, None, out);
-            }
-            Event::Finish {
-                choice,
-                reason: finish,
-            } => {
-                let choices = json!([{"text": "", "index": choice, "logprobs": null, "finish_reason": reason(*finish)}]);
-                self.chunk(&choices, None, out);
-            }
-            Event::Usage(usage) => self.usage = Some(*usage),
-            Event::End => {
-                if let Some(usage) = self.usage.filter(|_| self.show_usage) {
-                    self.chunk(&json!([]), Some(usage), out);
-                }
-                out.put_slice(b"data: [DONE]\n\n");
-            }
-            Event::Failed { .. } => self.chat.event(event, out),
-            Event::Thinking { .. }
-            | Event::Signature { .. }
-            | Event::Arguments { .. }
-            | Event::Close { .. } => {}
-        }
-    }
-
-    fn keep_alive(&mut self, out: &mut BytesMut) {
-        self.chat.keep_alive(out);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

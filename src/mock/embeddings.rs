@@ -4,13 +4,14 @@
 
 use std::io::Write as _;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
     fault::{self, Refusal},
     words::{Dice, Hash, count, tokens},
 };
-use crate::wire::envelope::Envelope;
+use crate::{llm::EmbedInput, wire::envelope::Envelope};
 
 /// Dimensions of a vector unless the request says otherwise; small, so that an answer can be read.
 const DIMENSIONS: u64 = 256;
@@ -23,13 +24,6 @@ const MAX_INPUTS: usize = 2048;
 
 /// Each word moves a vector in so many directions.
 const DIRECTIONS: usize = 8;
-
-/// One text to embed.
-#[derive(Debug, PartialEq)]
-enum Input {
-    Text(String),
-    Tokens(Vec<u64>),
-}
 
 /// The body of the answer to an embeddings request; without `usage` if the model hides it.
 pub(super) fn answer(fields: &Envelope<'_>, model: &str, usage: bool) -> Result<Vec<u8>, Refusal> {
@@ -66,7 +60,7 @@ pub(super) fn answer(fields: &Envelope<'_>, model: &str, usage: bool) -> Result<
     let mut body = br#"{"object":"list","data":["#.to_vec();
     let mut tokens = 0;
     for (index, input) in inputs.iter().enumerate() {
-        tokens += input.count();
+        tokens += length(input);
         let separator = if index == 0 { "" } else { "," };
         let _ = write!(
             body,
@@ -91,7 +85,7 @@ pub(super) fn answer(fields: &Envelope<'_>, model: &str, usage: bool) -> Result<
     Ok(body)
 }
 
-fn inputs(input: Value) -> Option<Vec<Input>> {
+fn inputs(input: Value) -> Option<Vec<EmbedInput>> {
     let tokens = |items: &[Value]| {
         items
             .iter()
@@ -100,16 +94,16 @@ fn inputs(input: Value) -> Option<Vec<Input>> {
             .filter(|tokens| !tokens.is_empty())
     };
     match input {
-        Value::String(text) if !text.is_empty() => Some(vec![Input::Text(text)]),
+        Value::String(text) if !text.is_empty() => Some(vec![EmbedInput::Text(text)]),
         Value::Array(items) => match tokens(&items) {
-            Some(tokens) => Some(vec![Input::Tokens(tokens)]),
+            Some(tokens) => Some(vec![EmbedInput::Tokens(tokens)]),
             None => {
                 let each = items.into_iter().map(|item| match item {
-                    Value::String(text) if !text.is_empty() => Some(Input::Text(text)),
-                    Value::Array(items) => tokens(&items).map(Input::Tokens),
+                    Value::String(text) if !text.is_empty() => Some(EmbedInput::Text(text)),
+                    Value::Array(items) => tokens(&items).map(EmbedInput::Tokens),
                     _ => None,
                 });
-                each.collect::<Option<Vec<Input>>>()
+                each.collect::<Option<Vec<EmbedInput>>>()
                     .filter(|inputs| !inputs.is_empty())
             }
         },
@@ -117,42 +111,53 @@ fn inputs(input: Value) -> Option<Vec<Input>> {
     }
 }
 
-impl Input {
-    fn count(&self) -> u64 {
-        match self {
-            Input::Text(text) => count(text),
-            Input::Tokens(tokens) => tokens.len() as u64,
-        }
-    }
+/// Vectors of all inputs, and their tokens.
+pub(super) fn vectors(inputs: &[EmbedInput], dimensions: Option<u64>) -> (Vec<Vec<f64>>, u64) {
+    let dimensions = dimensions.unwrap_or(DIMENSIONS).clamp(1, MAX_DIMENSIONS);
+    let dimensions = usize::try_from(dimensions).unwrap_or_default();
+    let vectors = inputs.iter().take(MAX_INPUTS).map(|input| {
+        let vector = vector(input, dimensions);
+        // As it is written: the nearest decimal of the 32-bit number.
+        let exact = |value: &f32| value.to_string().parse().unwrap_or_default();
+        vector.iter().map(exact).collect()
+    });
+    (vectors.collect(), inputs.iter().map(length).sum())
+}
 
-    /// A number for each word.
-    fn hashes(&self) -> Vec<u64> {
-        let hash = |bytes: &[u8]| {
-            let mut hash = Hash::new();
-            hash.add(bytes);
-            hash.value()
-        };
-        match self {
-            Input::Text(text) => {
-                let word = |token: &str| {
-                    token
-                        .trim_matches(|char: char| !char.is_alphanumeric())
-                        .to_lowercase()
-                };
-                tokens(text)
-                    .map(|token| hash(word(token).as_bytes()))
-                    .collect()
-            }
-            Input::Tokens(tokens) => tokens
-                .iter()
-                .map(|token| hash(&token.to_le_bytes()))
-                .collect(),
+fn length(input: &EmbedInput) -> u64 {
+    match input {
+        EmbedInput::Text(text) => count(text),
+        EmbedInput::Tokens(tokens) => tokens.len() as u64,
+    }
+}
+
+/// A number for each word.
+fn hashes(input: &EmbedInput) -> Vec<u64> {
+    let hash = |bytes: &[u8]| {
+        let mut hash = Hash::new();
+        hash.add(bytes);
+        hash.value()
+    };
+    match input {
+        EmbedInput::Text(text) => {
+            let word = |token: &str| {
+                token
+                    .trim_matches(|char: char| !char.is_alphanumeric())
+                    .to_lowercase()
+            };
+            tokens(text)
+                .map(|token| hash(word(token).as_bytes()))
+                .collect()
         }
+        EmbedInput::Tokens(tokens) => tokens
+            .iter()
+            .map(|token| hash(&token.to_le_bytes()))
+            .collect(),
     }
 }
 
 /// A vector of length 1.
-fn vector(input: &Input, dimensions: usize) -> Vec<f32> {
+fn vector(input: &EmbedInput, dimensions: usize) -> Vec<f32> {
     let mut sum = vec![0f64; dimensions];
     let mut whole = Hash::new();
     let mut turn = |hash: u64, by: f64| {
@@ -164,7 +169,7 @@ fn vector(input: &Input, dimensions: usize) -> Vec<f32> {
             }
         }
     };
-    for hash in input.hashes() {
+    for hash in hashes(input) {
         whole.add(&hash.to_le_bytes());
         turn(hash, 1.0);
     }
@@ -187,26 +192,11 @@ fn write_vector(vector: &[f32], base64: bool, out: &mut Vec<u8>) {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         out.push(b'"');
-        write_base64(&bytes, out);
+        out.extend_from_slice(STANDARD.encode(&bytes).as_bytes());
         out.push(b'"');
     } else {
         // A list of finite numbers always has a JSON form; a `Vec` takes every write.
         let _ = serde_json::to_writer(out, vector);
-    }
-}
-
-/// Base64 with padding, RFC 4648; the one place that writes it.
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, index| {
-            bits << 8 | u32::from(group.get(index).copied().unwrap_or_default())
-        });
-        for digit in 0..4 {
-            let value = (bits >> (18 - 6 * digit)) & 63;
-            let byte = DIGITS.get(value as usize).copied().unwrap_or_default();
-            out.push(if digit > group.len() { b'=' } else { byte });
-        }
     }
 }
 
@@ -221,7 +211,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Vec<f32> {
-        vector(&Input::Text(text.into()), 256)
+        vector(&EmbedInput::Text(text.into()), 256)
     }
 
     fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -235,7 +225,7 @@ mod tests {
             text("The cat sat on a mat."),
             text("quarterly revenue grew"),
         );
-        for vector in [&a, &b, &c, &vector(&Input::Text("x".into()), 1)] {
+        for vector in [&a, &b, &c, &vector(&EmbedInput::Text("x".into()), 1)] {
             assert!((dot(vector, vector) - 1.0).abs() < 1e-5);
         }
         assert!(
@@ -284,29 +274,12 @@ mod tests {
             ask(&json!({"input": "a b c", "dimensions": 5, "encoding_format": "base64"})).unwrap();
         let numbers: Vec<f32> =
             serde_json::from_value(floats["data"][0]["embedding"].clone()).unwrap();
-        let mut out = Vec::new();
-        write_base64(
-            &numbers
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect::<Vec<u8>>(),
-            &mut out,
-        );
-        assert_eq!(
-            base64["data"][0]["embedding"].as_str().unwrap().as_bytes(),
-            out
-        );
-        for (bytes, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            let mut out = Vec::new();
-            write_base64(bytes.as_bytes(), &mut out);
-            assert_eq!(out, expected.as_bytes());
-        }
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        let text = base64["data"][0]["embedding"].as_str().unwrap();
+        assert_eq!(STANDARD.decode(text).unwrap(), bytes);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 mod completions;
 mod embeddings;
 mod fault;
+mod foreign;
+mod keys;
 mod model;
 mod playback;
 mod prose;
@@ -25,10 +27,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+pub use keys::MockKeys;
 pub use model::{Behaviour, Calls, Failure, MODELS, Speech};
 
 use crate::{
-    dialect::{Ingress, StreamEncoder, openai_chat::OpenAiChat},
+    dialect::{
+        Ingress, StreamEncoder, any_native, openai_chat::OpenAiChat,
+        openai_completions::OpenAiCompletions,
+    },
     llm::ChatResponse,
     transport::{Body, Dial, Sending, Transport, TransportError, full},
     wire::envelope::Envelope,
@@ -56,15 +62,73 @@ impl Transport for Mock {
 }
 
 impl Mock {
-    /// Answers a request. Only method, path and body matter.
+    /// Answers a request, in the format that its path belongs to.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        match answer(&head.method, head.uri.path(), body).await {
+        let path = head.uri.path();
+        if head.method == Method::POST
+            && let Some(native) = any_native(path, head.uri.query())
+        {
+            return match read(body).await {
+                Ok(body) => foreign::answer(&native, body).await,
+                Err(fault) => foreign::refused(native.ingress, &fault),
+            };
+        }
+        match answer(&head.method, path, body).await {
             Ok(response) => response,
             Err(fault) => refused(&fault),
         }
     }
+
+    /// Answers a request that was meant for another: where its path says nothing, its body does.
+    pub async fn stand_in(&self, mut request: Request<Body>) -> Response<Body> {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        let known = any_native(path, query).is_some() || operation(path).is_some();
+        if known || request.method() != Method::POST {
+            return self.answer(request).await;
+        }
+        let (head, body) = request.into_parts();
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(fault) => return refused(&fault),
+        };
+        if let Some(native) = foreign::guess(&head.headers, &body) {
+            return foreign::answer(&native, body).await;
+        }
+        let fields = Envelope::parse(&body);
+        let of_body = match fields {
+            Ok(fields) if fields.has("input") => "/v1/embeddings",
+            Ok(fields) if fields.has("prompt") => "/v1/completions",
+            _ => "/v1/chat/completions",
+        };
+        request = Request::new(full(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = http::Uri::from_static(of_body);
+        self.answer(request).await
+    }
 }
+
+/// What one of OpenAI's paths asks for; services put `/v1` and more before them.
+fn operation(path: &str) -> Option<Operation> {
+    match short(path) {
+        "/chat/completions" => Some(Operation::Chat),
+        "/completions" => Some(Operation::Completions),
+        "/embeddings" => Some(Operation::Embeddings),
+        _ => None,
+    }
+}
+
+/// A path without `/v1` before it.
+fn short(path: &str) -> &str {
+    path.strip_prefix("/v1")
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path)
+}
+
+/// One event that is none.
+const MALFORMED: Bytes = Bytes::from_static(
+    b"data: {\"id\": \"chatcmpl-mock\", \"choices\": [{\"delta\": {\"content\": \"oh\n\n",
+);
 
 /// What the mock can do, by path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,17 +139,11 @@ enum Operation {
 }
 
 async fn answer(method: &Method, path: &str, body: Body) -> Result<Response<Body>, Refusal> {
-    let short = path
-        .strip_prefix("/v1")
-        .filter(|rest| rest.starts_with('/'))
-        .unwrap_or(path);
-    let (operation, allowed) = match short {
-        "/chat/completions" => (Some(Operation::Chat), Method::POST),
-        "/completions" => (Some(Operation::Completions), Method::POST),
-        "/embeddings" => (Some(Operation::Embeddings), Method::POST),
-        "/models" => (None, Method::GET),
-        _ if short.starts_with("/models/") => (None, Method::GET),
-        _ => return Err(fault::no_path(method.as_str(), path)),
+    let short = short(path);
+    let (operation, allowed) = match operation(path) {
+        Some(operation) => (Some(operation), Method::POST),
+        None if short == "/models" || short.starts_with("/models/") => (None, Method::GET),
+        None => return Err(fault::no_path(method.as_str(), path)),
     };
     if method != allowed {
         return Err(fault::no_method(method.as_str(), path));
@@ -164,14 +222,9 @@ async fn completions(
     let (streams, usage) = (request.stream, request.stream_usage);
     let response = completions::reply(request, behaviour)?;
     if streams {
-        return Ok(stream(
-            response,
-            Box::new(completions::Encoder::new(usage)),
-            behaviour,
-        )
-        .await);
+        return Ok(stream(response, OpenAiCompletions.stream_encoder(usage), behaviour).await);
     }
-    deliver(completions::encode(&response), behaviour).await
+    deliver(OpenAiCompletions.encode_response(&response), behaviour).await
 }
 
 async fn stream(
@@ -181,7 +234,7 @@ async fn stream(
 ) -> Response<Body> {
     sleep(behaviour.stream_delay).await;
     let playback = Playback::new(
-        Script::new(response, behaviour),
+        Script::new(response, behaviour, MALFORMED),
         Some(encoder),
         behaviour.failure,
     );

@@ -52,17 +52,20 @@ pub(super) struct Script {
     tokens: Option<u32>,
     /// The event that waits behind an inserted step.
     waiting: Option<Event<'static>>,
+    malformed: Bytes,
 }
 
 impl Script {
     /// The script of an answer.
-    pub(super) fn new(response: ChatResponse, behaviour: Behaviour) -> Script {
+    /// `malformed`: an event of the client's format that cannot be read.
+    pub(super) fn new(response: ChatResponse, behaviour: Behaviour, malformed: Bytes) -> Script {
         let bare = behaviour.speech == Speech::Tools(Calls::NoArguments);
         Script {
             start: Some(Event::Start {
                 id: response.id.into(),
                 model: response.model.into(),
                 created: response.created,
+                fingerprint: response.fingerprint.map(Into::into),
             }),
             voices: response
                 .choices
@@ -77,6 +80,7 @@ impl Script {
             behaviour,
             tokens: Some(0),
             waiting: None,
+            malformed,
         }
     }
 
@@ -135,7 +139,7 @@ impl Script {
             }
             Some(Failure::Malformed) => {
                 self.waiting = Some(event);
-                Act::Raw(Bytes::from_static(b"data: {\"id\": \"chatcmpl-mock\", \"choices\": [{\"delta\": {\"content\": \"oh\n\n"))
+                Act::Raw(self.malformed.clone())
             }
             _ => Act::Send(event),
         }
@@ -301,10 +305,12 @@ mod tests {
                         call("{}"),
                     ],
                     finish: Some(Finish::ToolCalls),
+                    ..Choice::default()
                 },
                 Choice {
                     parts: vec![Part::Text("a b c d e".into()), call(r#"{"a": 1}"#)],
                     finish: Some(Finish::Length),
+                    ..Choice::default()
                 },
             ],
             usage: Some(Usage {
@@ -312,11 +318,13 @@ mod tests {
                 output: 9,
                 ..Usage::default()
             }),
+            ..ChatResponse::default()
         }
     }
 
     fn play(model: &str) -> (Vec<Step>, Accumulator) {
-        let steps: Vec<Step> = Script::new(response(), Behaviour::of(model).unwrap()).collect();
+        let steps: Vec<Step> =
+            Script::new(response(), Behaviour::of(model).unwrap(), Bytes::new()).collect();
         let mut sink = Accumulator::default();
         for step in &steps {
             if let Act::Send(event) = &step.act {
@@ -420,17 +428,26 @@ mod tests {
             choices: vec![Choice {
                 parts: vec![Part::Text("hi".into())],
                 finish: Some(Finish::Stop),
+                ..Choice::default()
             }],
             ..ChatResponse::default()
         };
-        let steps: Vec<Step> =
-            Script::new(short(), Behaviour::of("mock-error-stream").unwrap()).collect();
+        let steps: Vec<Step> = Script::new(
+            short(),
+            Behaviour::of("mock-error-stream").unwrap(),
+            Bytes::new(),
+        )
+        .collect();
         assert!(matches!(
             steps.last().unwrap().act,
             Act::Send(Event::Failed { .. })
         ));
-        let steps: Vec<Step> =
-            Script::new(short(), Behaviour::of("mock-malformed").unwrap()).collect();
+        let steps: Vec<Step> = Script::new(
+            short(),
+            Behaviour::of("mock-malformed").unwrap(),
+            Bytes::from_static(b"oh"),
+        )
+        .collect();
         assert!(matches!(steps.last().unwrap().act, Act::Send(Event::End)));
         assert!(steps.iter().any(|step| matches!(step.act, Act::Raw(_))));
     }

@@ -1,12 +1,14 @@
 //! The upstream side of the network: [`Client`] is the [`Transport`](crate::transport::Transport) that opens sockets.
 //!
 //! `client` sends, `origin` holds an upstream's connections (`pool` for HTTP/1.1, `lanes` for HTTP/2), `connect` makes
-//! them, by `proxy` and `tunnel` where one is to be used and under `tls` where the URL says so. Imports `transport` only.
+//! them, by `proxy` and `tunnel` where one is to be used and under `tls` where the URL says so. `keys` fetches
+//! clouds' credentials. Imports `transport` and `keys` only.
 
 mod body;
 mod client;
 mod connect;
 mod error;
+mod keys;
 mod lanes;
 mod origin;
 mod pool;
@@ -20,6 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::{
     client::{Client, OriginStats, Stats},
+    keys::{CloudKeys, Variables},
     proxy::Environment,
     tls::Roots,
 };

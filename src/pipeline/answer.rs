@@ -20,9 +20,9 @@ use super::{
 use crate::{
     dialect::{Egress, Fault},
     exchange::Recorder,
-    llm::{Accumulator, ChatResponse, events_of},
+    llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, events_of},
     transport::{Body, full},
-    wire::{Framer, MAX_FRAME},
+    wire::{Framer, Framing, MAX_FRAME},
 };
 
 /// The largest whole answer that is held (SPEC §4.11).
@@ -69,9 +69,10 @@ pub async fn finish(answer: Answer, slot: &mut Option<Recorder>) -> Outcome<Resp
         }
         return Err(failure);
     }
-    let kind = Kind::of(&parts.headers);
-    if plan.stream && kind != Kind::Json {
-        return stream(&parts, body, plan, egress, slot)
+    let media_type = media_type(&parts.headers);
+    let framing = egress.framing(&media_type);
+    if let Some(framing) = framing.filter(|_| plan.stream) {
+        return stream(parts, body, framing, plan, egress, slot)
             .await
             .map_err(|fault| failed(*fault));
     }
@@ -85,19 +86,30 @@ pub async fn finish(answer: Answer, slot: &mut Option<Recorder>) -> Outcome<Resp
             format!("transformation failed from type {provider}://{route_type}: {reason}"),
         )
     };
-    let (decoded, replayed) = match kind {
-        Kind::EventStream => (gather(egress, &body.inflated), true),
-        _ => (
+    if let Some(request) = &plan.embeds {
+        let decoded = egress
+            .decode_embeddings(&body.inflated)
+            .map_err(|error| failed(unreadable(&error)))?;
+        return embeddings(&parts, request, decoded, &plan, slot)
+            .map_err(|reason| failed(unreadable(&reason)));
+    }
+    let (decoded, replayed) = match framing.filter(|_| is_stream(&media_type)) {
+        Some(framing) => (gather(egress, framing, &body.inflated), true),
+        None => (
             egress
                 .decode_response(&body.inflated)
                 .map_err(|error| error.to_string()),
             false,
         ),
     };
-    let decoded = decoded.map_err(|reason| failed(unreadable(&reason)))?;
+    let mut decoded = decoded.map_err(|reason| failed(unreadable(&reason)))?;
     let Some(mut recorder) = slot.take() else {
-        return Err(failed(unreadable(&"its record is gone")));
+        return Err(failed(unreadable(&GONE)));
     };
+    if !plan.same_format {
+        plan.restore.response(&mut decoded);
+        plan.called.answer(&mut decoded);
+    }
     recorder.whole(&decoded);
     let mut out = if plan.stream {
         recorder.body(&Bytes::from(decoded.text()));
@@ -108,43 +120,71 @@ pub async fn finish(answer: Answer, slot: &mut Option<Recorder>) -> Outcome<Resp
     } else {
         let encoded = Bytes::from(plan.ingress.encode_response(&decoded));
         recorder.body(&encoded);
-        let mut response = Response::new(full(encoded));
-        *response.headers_mut() = downstream(&parts.headers, true, false);
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response
+        written(&parts, encoded)
     };
     out.headers_mut().extend(plan.headers);
     recorder.responding(out.status().as_u16());
-    Ok(out
-        .map(|body| BodyExt::boxed_unsync(Through::new(body, Duration::from_secs(3600), recorder))))
+    Ok(recorded(out, recorder))
 }
 
-/// What an answer says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Json,
-    EventStream,
-    Other,
+const GONE: &str = "its record is gone";
+
+/// What an answer says it is, without parameters; empty if it does not say.
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let text = String::from_utf8_lossy(text.unwrap_or_default());
+    let media_type = text.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
 }
 
-impl Kind {
-    fn of(headers: &HeaderMap) -> Kind {
-        let text = headers
-            .get(CONTENT_TYPE)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
-        match text
-            .as_deref()
-            .map(|text| text.split(';').next().unwrap_or_default().trim())
-        {
-            Some("text/event-stream") => Kind::EventStream,
-            Some(text)
-                if text == "application/json" || text.ends_with("+json") || text == "text/html" =>
-            {
-                Kind::Json
-            }
-            _ => Kind::Other,
-        }
+/// Whether an answer is a stream though nobody asked for one.
+fn is_stream(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "text/event-stream"
+            | "application/x-ndjson"
+            | "application/stream+json"
+            | "application/vnd.amazon.eventstream"
+    )
+}
+
+/// Embeddings in the client's form.
+fn embeddings(
+    parts: &Parts,
+    request: &EmbedRequest,
+    mut decoded: EmbedResponse,
+    plan: &Plan,
+    slot: &mut Option<Recorder>,
+) -> Result<Response<Body>, &'static str> {
+    let mut recorder = slot.take().ok_or(GONE)?;
+    if decoded.model.is_empty() {
+        decoded.model.clone_from(&plan.called.model);
     }
+    recorder.whole(&ChatResponse {
+        model: decoded.model.clone(),
+        usage: decoded.usage,
+        ..ChatResponse::default()
+    });
+    let encoded = Bytes::from(plan.ingress.encode_embeddings(request, &decoded));
+    recorder.body(&encoded);
+    let mut out = written(parts, encoded);
+    out.headers_mut().extend(plan.headers.clone());
+    recorder.responding(out.status().as_u16());
+    Ok(recorded(out, recorder))
+}
+
+/// A whole answer that was written here.
+fn written(parts: &Parts, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.headers_mut() = downstream(&parts.headers, true, false);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// The record closes with the body.
+fn recorded(response: Response<Body>, recorder: Recorder) -> Response<Body> {
+    response
+        .map(|body| BodyExt::boxed_unsync(Through::new(body, Duration::from_secs(3600), recorder)))
 }
 
 /// An answer of an operation that aiproxy does not read.
@@ -166,8 +206,9 @@ fn through(parts: &Parts, body: Body, plan: &Plan, slot: &mut Option<Recorder>) 
 
 /// A stream, forwarded or translated.
 async fn stream(
-    parts: &Parts,
+    parts: Parts,
     body: Body,
+    framing: Framing,
     plan: Plan,
     egress: &'static dyn Egress,
     slot: &mut Option<Recorder>,
@@ -190,11 +231,13 @@ async fn stream(
     let relay = Relay::new(
         inflated.body,
         egress,
+        framing,
         encoder,
         mode,
         plan.idle_timeout,
         recorder,
-    );
+    )
+    .restoring(plan.restore, plan.called);
     let mut relay = relay.open().await.map_err(|(fault, recorder)| {
         *slot = Some(recorder);
         Box::new(fault)
@@ -204,7 +247,10 @@ async fn stream(
     *response.status_mut() = parts.status;
     let headers = response.headers_mut();
     *headers = downstream(&parts.headers, true, false);
-    if Kind::of(&parts.headers) != Kind::EventStream {
+    if !plan.same_format {
+        let stream_type = HeaderValue::from_static(plan.ingress.stream_type());
+        headers.insert(CONTENT_TYPE, stream_type);
+    } else if framing == Framing::Sse && media_type(&parts.headers) != "text/event-stream" {
         headers.insert(CONTENT_TYPE, EVENT_STREAM);
     }
     stream_headers(headers);
@@ -230,7 +276,8 @@ fn replay(parts: &Parts, plan: &Plan, decoded: &ChatResponse) -> Response<Body> 
     });
     let mut response = Response::new(full(out.freeze()));
     *response.headers_mut() = downstream(&parts.headers, true, false);
-    response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
+    let stream_type = HeaderValue::from_static(plan.ingress.stream_type());
+    response.headers_mut().insert(CONTENT_TYPE, stream_type);
     stream_headers(response.headers_mut());
     response
 }
@@ -247,9 +294,9 @@ fn forward(parts: &Parts, body: Collected, plan: &Plan) -> Response<Body> {
 }
 
 /// A stream that came where a whole answer was asked for.
-fn gather(egress: &dyn Egress, body: &Bytes) -> Result<ChatResponse, String> {
+fn gather(egress: &dyn Egress, framing: Framing, body: &Bytes) -> Result<ChatResponse, String> {
     let (mut framer, mut decoder, mut all) = (
-        Framer::new(egress.framing(), MAX_FRAME),
+        Framer::new(framing, MAX_FRAME),
         egress.stream_decoder(),
         Accumulator::default(),
     );
@@ -264,9 +311,12 @@ fn gather(egress: &dyn Egress, body: &Bytes) -> Result<ChatResponse, String> {
             .frame(&frame, &mut all)
             .map_err(|error| error.to_string())?;
     }
+    if framer.is_complete() {
+        decoder.end(&mut all);
+    }
     match all.failed() {
         Some(message) => Err(message.to_owned()),
-        None if decoder.is_complete() => Ok(all.into_response()),
+        None if framer.is_complete() && decoder.is_complete() => Ok(all.into_response()),
         None => Err("the provider closed the stream before its end".into()),
     }
 }

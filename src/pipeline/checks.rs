@@ -17,7 +17,9 @@ pub(super) fn check<'a>(inbound: &Inbound, body: &'a Bytes) -> Result<Envelope<'
     }
     let mut envelope = Envelope::parse(body).map_err(|_| Fault::invalid(400, NO_JSON))?;
     envelope.keep_last(RULED);
-    format_of(inbound.target.operation(), &envelope)?;
+    if inbound.native.is_none() {
+        format_of(inbound.target.operation(), &envelope)?;
+    }
     Ok(envelope)
 }
 
@@ -31,10 +33,10 @@ fn format_of(operation: Operation, envelope: &Envelope<'_>) -> Result<(), Fault>
             .get(key)
             .and_then(|value| value.get().as_bytes().first().copied())
     };
-    let messages = first("messages") == Some(b'[') && !is_empty_list(envelope, "messages");
+    let messages = first("messages") == Some(b'[') && !envelope.is_empty_list("messages");
     let prompt = match first("prompt") {
         Some(b'"') => true,
-        Some(b'[') => !is_empty_list(envelope, "prompt"),
+        Some(b'[') => !envelope.is_empty_list("prompt"),
         _ => false,
     };
     let found = match (messages, prompt) {
@@ -61,14 +63,6 @@ fn format_of(operation: Operation, envelope: &Envelope<'_>) -> Result<(), Fault>
         ));
     }
     Ok(())
-}
-
-/// Whether a field that begins with `[` holds nothing; the list itself is not read.
-fn is_empty_list(envelope: &Envelope<'_>, key: &str) -> bool {
-    let inside = envelope
-        .get(key)
-        .and_then(|value| value.get().strip_prefix('['));
-    inside.is_some_and(|inside| inside.trim_start().starts_with(']'))
 }
 
 #[cfg(test)]

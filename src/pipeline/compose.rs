@@ -1,32 +1,28 @@
 //! The last steps that every call shares: model, options, departures, address, key.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
+    HeaderMap, HeaderValue, Uri,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
 use serde_json::{Map, Value};
 
 use super::{
-    Inbound, MODEL_HEADER, Outcome, Plan, Prepared,
-    headers::{self, sensitive},
+    Called, Inbound, MODEL_HEADER, Outcome, Plan, Prepared, headers,
     inflate::{Coding, accepted},
     model_header,
     route::{Decided, Route, no_transformer},
+    secrets::Secrets,
+    settings,
     warnings::{self, WARNINGS},
 };
 use crate::{
-    dialect::{Fault, Loss},
-    profile::{
-        Secret, SecretRef, UnresolvedSecret, Vault,
-        schema::{
-            kong::Auth,
-            values::{AskUsage, OptionsMode, ParamLocation},
-        },
-    },
-    provider::{self, Call, Operation},
+    dialect::{self, Egress, Encoded, Fault, Loss},
+    llm::{EmbedRequest, Format},
+    profile::schema::values::{AskUsage, ParamLocation},
+    provider::{self, Operation, Provider},
     transport::{Body, Dial, full},
     wire::envelope::Envelope,
 };
@@ -34,142 +30,79 @@ use crate::{
 /// What aiproxy calls itself where the client named no agent.
 pub(super) const AGENT: &str = concat!("aiproxy/", env!("CARGO_PKG_VERSION"));
 
-/// A profile's key, ready to be sent.
-#[derive(Debug, Default)]
-pub(super) struct Secrets {
-    header: Option<(HeaderName, HeaderValue)>,
-    param: Option<(String, Secret, ParamLocation)>,
-}
-
-impl Secrets {
-    /// The values, for what must not show them.
-    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        let header = self.header.as_ref();
-        let header = header.and_then(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
-        let param = self.param.as_ref().map(|(_, value, _)| value.expose());
-        header.into_iter().chain(param)
-    }
-
-    /// Name and place of the parameter, if there is one.
-    pub(super) fn param(&self) -> Option<(&str, ParamLocation)> {
-        let (name, _, location) = self.param.as_ref()?;
-        Some((name, *location))
-    }
-}
-
-/// Resolves the references of `auth`.
-pub(super) async fn resolve(vault: &Arc<dyn Vault>, auth: &Auth) -> Outcome<Secrets> {
-    let mut secrets = Secrets::default();
-    if let (Some(name), Some(value)) = (&auth.header_name, &auth.header_value) {
-        let name = secret(vault, name).await?;
-        let name: HeaderName = name
-            .expose()
-            .parse()
-            .map_err(|_| unsendable("auth.header_name"))?;
-        let value = secret(vault, value).await?;
-        let value = sensitive(value.expose()).ok_or_else(|| unsendable("auth.header_value"))?;
-        secrets.header = Some((name, value));
-    }
-    if let (Some(name), Some(value), Some(location)) =
-        (&auth.param_name, &auth.param_value, auth.param_location)
-    {
-        let name = secret(vault, name).await?.expose().to_owned();
-        secrets.param = Some((name, secret(vault, value).await?, location));
-    }
-    Ok(secrets)
-}
-
-/// Resolves one reference. Files and key rings can block, so they are asked off the async threads.
-async fn secret(vault: &Arc<dyn Vault>, reference: &SecretRef) -> Outcome<Secret> {
-    let resolved = if reference
-        .references()
-        .all(|reference| reference.variable().is_some())
-    {
-        reference.resolve(&**vault)
-    } else {
-        let (vault, reference) = (Arc::clone(vault), reference.clone());
-        let asked = tokio::task::spawn_blocking(move || reference.resolve(&*vault)).await;
-        asked.map_err(|_| configuration("a secret could not be read".into()))?
-    };
-    resolved.map_err(|error: UnresolvedSecret| configuration(error.to_string()).into())
-}
-
-fn configuration(message: String) -> Fault {
-    Fault {
-        kind: "configuration_error".into(),
-        ..Fault::upstream(500, message)
-    }
-}
-
-fn unsendable(key: &str) -> Fault {
-    configuration(format!(
-        "the value of `{key}` cannot be sent in a header: it holds a character that headers cannot hold"
-    ))
+/// All that a call is put together from, beside its body.
+pub(super) struct Ingredients<'a> {
+    pub(super) inbound: &'a Inbound,
+    pub(super) route: &'a Route<'a>,
+    pub(super) decided: &'a Decided,
+    pub(super) secrets: &'a Secrets,
+    pub(super) now: SystemTime,
+    /// The exchange's id.
+    pub(super) exchange: String,
 }
 
 /// Puts a call together whose body aiproxy reads. Pure.
 pub(super) fn compose(
-    inbound: &Inbound,
-    route: &Route<'_>,
-    decided: &Decided,
+    asked: &Ingredients<'_>,
     request: Envelope<'_>,
     body: &Bytes,
-    secrets: &Secrets,
-    now: SystemTime,
 ) -> Outcome<Prepared> {
+    let Ingredients {
+        inbound,
+        route,
+        decided,
+        secrets,
+        now,
+        ..
+    } = *asked;
     let operation = inbound.target.operation();
-    let egress = route.provider.egress(operation, &route.options);
+    let call = route.call(inbound, decided);
+    let egress = route.provider.egress(&call);
     // Responses pass unread between client and provider of OpenAI's API; the other read operations need a reader.
-    if egress.is_none() && !(operation == Operation::Responses && route.provider.forwards_unread())
+    if egress.is_none()
+        && !(operation == Operation::Responses && route.provider.forwards_unread(operation))
     {
         return Err(no_transformer(route.provider.name(), operation).into());
     }
-    let same_format = egress.is_none_or(|egress| egress.format() == inbound.ingress.format());
-    let call = Call {
-        operation,
-        path: operation.path(),
-        model: &decided.model,
-        stream: decided.stream,
-        options: &route.options,
-    };
+    let native = inbound.native.is_some();
+    let same_format =
+        native || egress.is_none_or(|egress| egress.format() == inbound.ingress.format());
     let uri = provider::uri(route.provider, &call)?;
     let host = uri.host().unwrap_or_default();
 
-    let mut lost = Vec::new();
-    let encoded;
-    let (mut wire, original) = match egress.filter(|_| !same_format) {
+    let translated = match egress.filter(|_| !same_format) {
+        Some(egress) => Some(translate(asked, egress, body)?),
+        None => None,
+    };
+    let unwritable = |error: serde_json::Error| Fault::invalid(400, error.to_string());
+    let (mut wire, original) = match &translated {
         None => (request, body),
-        Some(egress) => {
+        Some(translated) => {
             drop(request);
-            let chat = inbound
-                .ingress
-                .decode_request(body)
-                .map_err(|error| Fault::invalid(400, error.to_string()))?;
-            let translated = egress
-                .encode_request(&chat)
-                .map_err(|error| Fault::invalid(400, error.to_string()))?;
-            lost.extend(translated.lost);
-            encoded = translated.body;
-            let wire = Envelope::parse(&encoded)
-                .map_err(|error| Fault::invalid(400, error.to_string()))?;
-            (wire, &encoded)
+            let body = &translated.encoded.body;
+            (Envelope::parse(body).map_err(unwritable)?, body)
         }
     };
     let set = |wire: &mut Envelope<'_>, key: &'static str, value: &Value| {
-        wire.set(key, value)
-            .map_err(|error| Fault::invalid(400, error.to_string()))
+        wire.set(key, value).map_err(unwritable)
     };
-    set(&mut wire, "model", &decided.model.as_str().into())?;
-    if decided.stream && wire.read::<bool>("stream") != Some(true) {
+    let in_path = inbound.native.as_ref().is_some_and(|native| native.in_path);
+    if same_format && !in_path {
+        set(&mut wire, "model", &decided.model.as_str().into())?;
+    }
+    if same_format && decided.stream && !in_path && wire.read::<bool>("stream") != Some(true) {
         set(&mut wire, "stream", &true.into())?;
     }
-    apply_options(&mut wire, inbound, route, &decided.model)?;
+    if same_format && !native {
+        settings::on_body(&mut wire, inbound, route, &decided.model)?;
+    }
     let asks = match inbound.profile.aiproxy.ask_usage {
         AskUsage::Auto => route.provider.takes_stream_options(host),
         AskUsage::Always => true,
         AskUsage::Never => false,
     };
-    let reads_usage = matches!(operation, Operation::Chat | Operation::Completions);
+    let reads_usage = matches!(operation, Operation::Chat | Operation::Completions)
+        && egress.is_some_and(|egress| egress.format() == Format::OpenAi);
     let hide_usage = decided.stream && reads_usage && asks && !decided.asked_usage;
     if hide_usage {
         let mut options = wire
@@ -178,13 +111,18 @@ pub(super) fn compose(
         options.insert("include_usage".into(), true.into());
         set(&mut wire, "stream_options", &options.into())?;
     }
-    route.provider.adjust(&mut wire, &call, host, &mut lost);
+    let mut lost = translated
+        .as_ref()
+        .map(|translated| translated.encoded.lost.clone())
+        .unwrap_or_default();
+    if !native {
+        route.provider.adjust(&mut wire, &call, host, &mut lost);
+    }
     let allow_override = route.auth.allow_override;
     if let Some((name, value, ParamLocation::Body)) = &secrets.param
         && !(allow_override && wire.has(name))
     {
-        wire.set(name.clone(), value.expose())
-            .map_err(|error| Fault::invalid(400, error.to_string()))?;
+        wire.set(name.clone(), value.expose()).map_err(unwritable)?;
     }
     let wire = wire.finish(original);
 
@@ -195,7 +133,7 @@ pub(super) fn compose(
     headers
         .entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(AGENT));
-    if decided.stream {
+    if decided.stream && same_format && !native {
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("text/event-stream"));
@@ -212,15 +150,20 @@ pub(super) fn compose(
         HeaderValue::from_str(&coding).unwrap_or(HeaderValue::from_static("identity")),
     );
     put_key(&mut headers, secrets, allow_override);
-    route.provider.headers(&mut headers, &wire, &call, now);
+    route.provider.headers(&mut headers, &call);
 
-    let uri = with_query(
-        uri,
-        inbound,
-        secrets,
-        allow_override,
-        route.provider.query(&call),
-    )?;
+    let own = route.provider.query(&call).filter(|_| !call.native);
+    let uri = with_query(uri, inbound, secrets, allow_override, own)?;
+    let request = assemble(http::Method::POST, uri, headers, full(wire.clone()));
+    let request = sign(request, &wire, route.provider, secrets, now)?;
+    let (restore, embeds, limit) = translated.map_or_else(Default::default, |translated| {
+        let Translated {
+            encoded,
+            embeds,
+            limit,
+        } = translated;
+        (encoded.restore, embeds, limit)
+    });
     let plan = Plan {
         keep_cookies: false,
         exceeded: None,
@@ -231,13 +174,19 @@ pub(super) fn compose(
         operation,
         same_format,
         stream: decided.stream,
+        restore,
+        called: Called {
+            limit,
+            versioned: egress.is_some_and(Egress::names_version),
+            ..called(asked)
+        },
+        embeds,
         hide_usage,
         show_usage: decided.asked_usage,
         accepts,
         idle_timeout: inbound.profile.aiproxy.idle_timeout,
         headers: answer_headers(route, &decided.model, &lost),
     };
-    let request = assemble(http::Method::POST, uri, headers, full(wire.clone()));
     Ok(Prepared {
         request,
         wire: Some(wire),
@@ -246,66 +195,84 @@ pub(super) fn compose(
     })
 }
 
-/// Sets the profile's options on a body (SPEC §1 `options`). Those without a meaning for the operation are not sent.
-fn apply_options(
-    wire: &mut Envelope<'_>,
-    inbound: &Inbound,
-    route: &Route<'_>,
-    model: &str,
-) -> Result<(), Fault> {
-    let options = &route.options;
-    let enforce = inbound.profile.aiproxy.options == OptionsMode::Enforce;
-    let operation = inbound.target.operation();
-    let set = |wire: &mut Envelope<'_>, key: &'static str, value: Option<Value>| match value {
-        Some(value) if enforce || !wire.has(key) => wire.set(key, &value),
-        _ => Ok(()),
-    };
-    let generates = operation != Operation::Embeddings;
-    let written = (|| {
-        if generates && let Some(limit) = options.max_tokens {
-            let name = limit_name(operation, route.provider.name(), model);
-            let names = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-            if enforce || !names.iter().any(|name| wire.has(name)) {
-                wire.set(name, &limit)?;
-                for other in names.iter().filter(|other| **other != name) {
-                    wire.remove(other);
-                }
-            }
-        }
-        if generates {
-            set(wire, "temperature", options.temperature.map(Value::from))?;
-            set(wire, "top_p", options.top_p.map(Value::from))?;
-        }
-        if matches!(operation, Operation::Chat | Operation::Completions) {
-            set(wire, "top_k", options.top_k.map(Value::from))?;
-        }
-        if !generates {
-            set(
-                wire,
-                "dimensions",
-                options.embeddings_dimensions.map(Value::from),
-            )?;
-        }
-        serde_json::Result::Ok(())
-    })();
-    written.map_err(|error| Fault::invalid(400, error.to_string()))
+/// A request in the provider's words.
+struct Translated {
+    encoded: Encoded,
+    /// What was asked, where it was embeddings.
+    embeds: Option<Box<EmbedRequest>>,
+    /// Most tokens that are asked for.
+    limit: Option<u64>,
 }
 
-/// The field that limits the answer's tokens. OpenAI's reasoning models take `max_completion_tokens` alone:
-/// <https://platform.openai.com/docs/api-reference/chat/create>.
-fn limit_name(operation: Operation, provider: &str, model: &str) -> &'static str {
-    let reasons = ["o1", "o3", "o4", "gpt-5"].iter().any(|family| {
-        model
-            .strip_prefix(family)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
-    });
-    match operation {
-        Operation::Responses => "max_output_tokens",
-        Operation::Chat if reasons && matches!(provider, "openai" | "azure") => {
-            "max_completion_tokens"
-        }
-        _ => "max_tokens",
+fn translate(
+    asked: &Ingredients<'_>,
+    egress: &dyn Egress,
+    body: &Bytes,
+) -> Result<Translated, Fault> {
+    let Ingredients {
+        inbound,
+        route,
+        decided,
+        ..
+    } = *asked;
+    let provider = route.provider.name();
+    let refused = |error: dialect::Error| {
+        let message = match error {
+            dialect::Error::Malformed(why) => why,
+            dialect::Error::Unsupported { what } => format!("{provider} cannot take {what}"),
+        };
+        Fault::invalid(400, message)
+    };
+    if inbound.target.operation() == Operation::Embeddings {
+        let mut embed = inbound.ingress.decode_embeddings(body).map_err(refused)?;
+        embed.model = Some(decided.model.clone());
+        settings::on_embeddings(&mut embed, inbound, route);
+        return Ok(Translated {
+            encoded: egress.encode_embeddings(&embed).map_err(refused)?,
+            embeds: Some(Box::new(embed)),
+            limit: None,
+        });
     }
+    let mut chat = inbound.ingress.decode_request(body).map_err(refused)?;
+    chat.model = Some(decided.model.clone());
+    chat.stream = decided.stream;
+    settings::on_chat(&mut chat, inbound, route);
+    Ok(Translated {
+        encoded: egress.encode_request(&chat).map_err(refused)?,
+        embeds: None,
+        limit: chat.sampling.max_tokens,
+    })
+}
+
+/// What a translated answer is called where the provider has no name for it.
+fn called(asked: &Ingredients<'_>) -> Called {
+    let prefix = match asked.inbound.target.operation() {
+        Operation::Completions => "cmpl",
+        _ => "chatcmpl",
+    };
+    let since = asked.now.duration_since(SystemTime::UNIX_EPOCH);
+    Called {
+        id: format!("{prefix}-{}", asked.exchange),
+        model: asked.decided.model.clone(),
+        created: since.unwrap_or_default().as_secs(),
+        ..Called::default()
+    }
+}
+
+/// Puts on what the cloud gave, where it gave something.
+pub(super) fn sign(
+    request: http::Request<Body>,
+    body: &[u8],
+    provider: &dyn Provider,
+    secrets: &Secrets,
+    now: SystemTime,
+) -> Result<http::Request<Body>, Fault> {
+    let Some(credential) = &secrets.cloud else {
+        return Ok(request);
+    };
+    let (mut parts, payload) = request.into_parts();
+    provider.sign(&mut parts, body, credential, now)?;
+    Ok(http::Request::from_parts(parts, payload))
 }
 
 /// The profile's header, unless the client's own of that name may stand.
@@ -409,144 +376,4 @@ pub(super) fn assemble(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        dialect::openai_chat::OpenAiChat,
-        pipeline::{Asked, checks, route},
-        profile::{
-            Origin,
-            load::{Input, load},
-            source::Syntax,
-        },
-    };
-
-    /// Composes `body` through an OpenAI profile with these lines under `[ai-proxy.model.options]` and `[aiproxy]`.
-    fn composed(options: &str, settings: &str, body: &str, query: Option<&str>) -> Prepared {
-        let text = format!(
-            "[ai-proxy]\nroute_type = \"llm/v1/chat\"\n[ai-proxy.model]\nprovider = \"openai\"\n\
-             [ai-proxy.model.options]\n{options}\n[aiproxy]\n{settings}\n"
-        );
-        let origin = Origin::BuiltIn;
-        let profile = load(Input {
-            name: "test",
-            origin: &origin,
-            syntax: Syntax::Toml,
-            bytes: text.as_bytes(),
-        });
-        let inbound = Inbound {
-            profile: Arc::new(profile.unwrap()),
-            ingress: &OpenAiChat,
-            target: route::Target::Operation(Operation::Chat, "/chat/completions".into()),
-            asked: Asked::Body,
-            method: http::Method::POST,
-            query: query.map(str::to_owned),
-            headers: HeaderMap::new(),
-            captures: Vec::new(),
-        };
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let request = checks::check(&inbound, &body).unwrap();
-        let route = route::route(&inbound).unwrap();
-        let decided = route::decide(&inbound, &route, &request).unwrap();
-        let now = SystemTime::UNIX_EPOCH;
-        let secrets = Secrets::default();
-        compose(&inbound, &route, &decided, request, &body, &secrets, now).unwrap()
-    }
-
-    fn wire(options: &str, settings: &str, body: &str) -> String {
-        let wire = composed(options, settings, body, None).wire.unwrap();
-        String::from_utf8(wire.to_vec()).unwrap()
-    }
-
-    const ASK: &str = r#""messages":[{"role":"user","content":"x"}]"#;
-
-    #[test]
-    fn a_body_that_no_rule_touches_keeps_its_bytes() {
-        let body = format!("{{ \"model\" : \"m\", \"x\": 1.00, {ASK} }}");
-        assert_eq!(wire("", "", &body), body);
-    }
-
-    #[test]
-    fn options_win_or_fill_in() {
-        let body = format!(r#"{{"model":"m",{ASK},"temperature":0.1,"max_completion_tokens":7}}"#);
-        assert_eq!(
-            wire("max_tokens = 5\ntemperature = 0.5\ntop_p = 0.9", "", &body),
-            format!(r#"{{"model":"m",{ASK},"temperature":0.5,"max_tokens":5,"top_p":0.9}}"#)
-        );
-        assert_eq!(
-            wire(
-                "max_tokens = 5\ntemperature = 0.5\ntop_p = 0.9",
-                "options = \"default\"",
-                &body
-            ),
-            format!(
-                r#"{{"model":"m",{ASK},"temperature":0.1,"max_completion_tokens":7,"top_p":0.9}}"#
-            )
-        );
-    }
-
-    #[test]
-    fn the_limit_has_the_name_that_the_model_takes() {
-        for (model, name) in [
-            ("gpt-4o", "max_tokens"),
-            ("o3-mini", "max_completion_tokens"),
-            ("gpt-5", "max_completion_tokens"),
-            ("gpt-5.1", "max_completion_tokens"),
-            ("gpt-50", "max_tokens"),
-            ("o1x", "max_tokens"),
-        ] {
-            let body = format!(r#"{{"model":"{model}",{ASK}}}"#);
-            let sent = wire("max_tokens = 5", "", &body);
-            assert!(sent.ends_with(&format!(r#","{name}":5}}"#)), "{sent}");
-        }
-    }
-
-    #[test]
-    fn top_k_is_dropped_for_openai_alone_and_said() {
-        let body = format!(r#"{{"model":"m",{ASK},"top_k":5}}"#);
-        let prepared = composed("", "", &body, None);
-        assert!(!String::from_utf8_lossy(&prepared.wire.unwrap()).contains("top_k"));
-        assert_eq!(prepared.plan.headers[WARNINGS], "dropped:top_k");
-        let prepared = composed(
-            "",
-            "base_url = \"https://api.groq.com/openai/v1\"",
-            &body,
-            None,
-        );
-        assert!(String::from_utf8_lossy(&prepared.wire.unwrap()).contains("top_k"));
-        assert!(!prepared.plan.headers.contains_key(WARNINGS));
-    }
-
-    #[test]
-    fn usage_is_asked_of_known_hosts_and_by_wish() {
-        let body = format!(r#"{{"model":"m",{ASK},"stream":true}}"#);
-        let asks = |settings: &str| wire("", settings, &body).contains("include_usage");
-        assert!(asks(""), "api.openai.com is known");
-        assert!(!asks("base_url = \"http://127.0.0.1:9/v1\""));
-        assert!(asks(
-            "base_url = \"http://127.0.0.1:9/v1\"\nask_usage = \"always\""
-        ));
-        assert!(!asks("ask_usage = \"never\""));
-        let own = format!(
-            r#"{{"model":"m",{ASK},"stream":true,"stream_options":{{"x":1,"include_usage":false}}}}"#
-        );
-        let sent = wire("", "", &own);
-        assert!(
-            sent.ends_with(r#""stream_options":{"x":1,"include_usage":true}}"#),
-            "{sent}"
-        );
-        assert!(composed("", "", &own, None).plan.hide_usage);
-    }
-
-    #[test]
-    fn the_clients_query_goes_along_without_its_key() {
-        let body = format!(r#"{{"model":"m",{ASK}}}"#);
-        let prepared = composed(
-            "upstream_url = \"http://h/p?own=1\"",
-            "",
-            &body,
-            Some("a=b%20c&key=secret&d"),
-        );
-        assert_eq!(prepared.request.uri(), "http://h/p?own=1&a=b%20c&d");
-    }
-}
+mod tests;

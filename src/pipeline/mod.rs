@@ -14,11 +14,14 @@ mod inflate;
 mod noting;
 mod relay;
 mod route;
+mod secrets;
+mod settings;
 mod through;
 mod unread;
 mod warnings;
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,8 +33,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::{
-    dialect::{Egress, Fault, Ingress},
+    dialect::{Egress, Fault, Ingress, Native, Restore},
     exchange::Recorder,
+    keys::Keys,
+    llm::{ChatResponse, EmbedRequest, Event, Finish},
     profile::{Profile, Vault},
     provider::Operation,
     transport::{Body, Dial, Transport, TransportError},
@@ -49,6 +54,8 @@ pub struct Env<'a> {
     pub net: &'a dyn Transport,
     /// Where secrets come from.
     pub vault: &'a Arc<dyn Vault>,
+    /// Where clouds' credentials come from.
+    pub keys: &'a dyn Keys,
     /// The time, for signatures.
     pub now: SystemTime,
 }
@@ -70,6 +77,8 @@ pub struct Inbound {
     pub ingress: &'static dyn Ingress,
     /// What it asks for.
     pub target: Target,
+    /// Its own words, where the client speaks the provider's own format.
+    pub native: Option<Native>,
     /// Who named the model, where it was not the body.
     pub asked: Asked,
     /// Its method.
@@ -122,6 +131,12 @@ pub(crate) struct Plan {
     same_format: bool,
     /// The answer is to be a stream.
     stream: bool,
+    /// What the request's encoding did that the answer has to undo.
+    restore: Restore,
+    /// What a translated answer is called where the provider has no name for it.
+    called: Called,
+    /// The request, where embeddings are translated.
+    embeds: Option<Box<EmbedRequest>>,
     /// aiproxy asked for the usage chunk, the client did not.
     hide_usage: bool,
     /// The client asked for the usage chunk.
@@ -137,6 +152,78 @@ pub(crate) struct Plan {
     exceeded: Option<Arc<AtomicBool>>,
     /// Where the model of an unread body turns up.
     seen_model: Option<glance::SeenModel>,
+}
+
+/// What an answer is called where the provider does not say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Called {
+    id: String,
+    model: String,
+    /// Seconds since the epoch.
+    created: u64,
+    /// Most tokens that were asked for.
+    limit: Option<u64>,
+    /// The model that the provider names is a version of this one.
+    versioned: bool,
+}
+
+impl Called {
+    /// Names the beginning of a stream.
+    fn name<'e>(&self, event: Event<'e>) -> Event<'e> {
+        let Event::Start {
+            id,
+            model,
+            created,
+            fingerprint,
+        } = event
+        else {
+            return event;
+        };
+        let or = |told: Cow<'e, str>, own: &str| {
+            if told.is_empty() {
+                Cow::Owned(own.to_owned())
+            } else {
+                told
+            }
+        };
+        let versioned = self.versioned && !model.is_empty();
+        let (model, fingerprint) = if versioned {
+            (Cow::Owned(self.model.clone()), fingerprint.or(Some(model)))
+        } else {
+            (or(model, &self.model), fingerprint)
+        };
+        Event::Start {
+            id: or(id, &self.id),
+            model,
+            created: created.or(Some(self.created)),
+            fingerprint,
+        }
+    }
+
+    /// Names a whole answer.
+    fn answer(&self, response: &mut ChatResponse) {
+        if response.id.is_empty() {
+            response.id.clone_from(&self.id);
+        }
+        if self.versioned && !response.model.is_empty() {
+            let version = std::mem::take(&mut response.model);
+            response.fingerprint.get_or_insert(version);
+        }
+        if response.model.is_empty() {
+            response.model.clone_from(&self.model);
+        }
+        response.created = response.created.or(Some(self.created));
+        // Some servers do not say why they stopped: at the limit, it was the limit.
+        let full = response
+            .usage
+            .zip(self.limit)
+            .is_some_and(|(usage, limit)| usage.output >= limit);
+        for choice in response.choices.iter_mut().filter(|_| full) {
+            if choice.finish == Some(Finish::Other) {
+                choice.finish = Some(Finish::Length);
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Plan {
@@ -226,35 +313,45 @@ pub async fn prepare(
     match payload {
         Payload::Whole(body) if inbound.target.is_read() => {
             let request = checks::check(&inbound, &body)?;
-            let route = route::route(&inbound)?;
+            let mut route = route::route(&inbound)?;
             let decided = route::decide(&inbound, &route, &request)?;
             recorder.routed(
                 route.provider.name(),
                 inbound.target.operation().route_type(),
                 &decided.model,
             );
-            let egress = route
-                .provider
-                .egress(inbound.target.operation(), &route.options);
+            let call = route.call(&inbound, &decided);
+            let (egress, cloud) = (route.provider.egress(&call), route.provider.cloud(&call));
             noting::routed(recorder, &route, &decided, egress.is_some());
-            let secrets = compose::resolve(env.vault, route.auth).await?;
+            let secrets =
+                secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers)
+                    .await?;
             noting::secrets(recorder, &secrets);
-            let prepared = compose::compose(
-                &inbound, &route, &decided, request, &body, &secrets, env.now,
-            )?;
+            let asked = compose::Ingredients {
+                inbound: &inbound,
+                route: &route,
+                decided: &decided,
+                secrets: &secrets,
+                now: env.now,
+                exchange: recorder.id().map(|id| id.to_string()).unwrap_or_default(),
+            };
+            let prepared = compose::compose(&asked, request, &body)?;
             noting::composed(recorder, &secrets, prepared.wire.as_ref());
             Ok(prepared)
         }
         payload => {
-            let route = route::route(&inbound)?;
+            let mut route = route::route(&inbound)?;
             recorder.routed(
                 route.provider.name(),
                 inbound.target.operation().route_type(),
                 "",
             );
-            let secrets = compose::resolve(env.vault, route.auth).await?;
+            let cloud = route.provider.cloud(&unread::call(&inbound, &route));
+            let secrets =
+                secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers)
+                    .await?;
             noting::secrets(recorder, &secrets);
-            unread::forward(&inbound, &route, payload, &secrets)
+            unread::forward(&inbound, &route, payload, &secrets, env.now).await
         }
     }
 }

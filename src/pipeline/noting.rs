@@ -16,8 +16,8 @@ use secrecy::SecretString;
 
 use super::{
     Payload,
-    compose::Secrets,
     route::{Decided, Route},
+    secrets::Secrets,
 };
 use crate::{
     exchange::{Kept, MOST, Material, Prompt, Recorder},

@@ -12,12 +12,13 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame as BodyFrame};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::Called;
 use crate::{
-    dialect::{Egress, Fault, StreamDecoder, StreamEncoder},
+    dialect::{Egress, Fault, Restore, Restored, StreamDecoder, StreamEncoder},
     exchange::Recorder,
-    llm::{Event, Sink},
+    llm::{Event, Format, Sink},
     transport::{Body, BoxError},
-    wire::{Frame, Framer, MAX_FRAME},
+    wire::{Frame, Framer, Framing, MAX_FRAME},
 };
 
 /// How often a silent stream is kept alive.
@@ -45,7 +46,14 @@ struct Core {
     framer: Framer,
     decoder: Box<dyn StreamDecoder>,
     encoder: Box<dyn StreamEncoder>,
+    /// What the request's encoding did.
+    restored: Restored,
+    /// What the answer is called where the provider does not say.
+    called: Called,
     mode: Mode,
+    framing: Framing,
+    /// An end that the provider left out is written: the client's format has a mark for it.
+    marks_end: bool,
     recorder: Recorder,
     out: BytesMut,
     /// A frame was over the limit: bytes go on unobserved.
@@ -82,6 +90,8 @@ struct Tee<'a> {
     seen: &'a mut Seen,
     recorder: &'a mut Recorder,
     encoder: Option<&'a mut dyn StreamEncoder>,
+    restored: &'a mut Restored,
+    called: &'a Called,
     out: &'a mut BytesMut,
     events: u32,
     usage: u32,
@@ -92,6 +102,10 @@ impl Sink for Tee<'_> {
         if self.seen.failed.is_some() {
             return;
         }
+        let event = self.restored.event(match self.encoder {
+            Some(_) => self.called.name(event),
+            None => event,
+        });
         self.recorder.observe(&event);
         self.events += 1;
         self.seen.events = self.seen.events.saturating_add(1);
@@ -119,30 +133,30 @@ impl Sink for Tee<'_> {
 }
 
 impl Core {
-    /// Decodes one frame.
-    fn frame(&mut self, frame: &Frame) -> Read {
-        let Core {
-            decoder,
-            encoder,
-            mode,
-            recorder,
-            out,
-            seen,
-            ..
-        } = self;
-        let (encoder, hide_usage): (Option<&mut dyn StreamEncoder>, bool) = match mode {
-            Mode::Translate => (Some(&mut **encoder), false),
-            Mode::Forward { hide_usage } => (None, *hide_usage),
+    /// The decoder, and where its events go.
+    fn parts(&mut self) -> (&mut dyn StreamDecoder, Tee<'_>) {
+        let encoder: Option<&mut dyn StreamEncoder> = match self.mode {
+            Mode::Translate => Some(&mut *self.encoder),
+            Mode::Forward { .. } => None,
         };
-        let translates = encoder.is_some();
-        let mut tee = Tee {
-            seen,
-            recorder,
+        let tee = Tee {
+            seen: &mut self.seen,
+            recorder: &mut self.recorder,
             encoder,
-            out,
+            restored: &mut self.restored,
+            called: &self.called,
+            out: &mut self.out,
             events: 0,
             usage: 0,
         };
+        (&mut *self.decoder, tee)
+    }
+
+    /// Decodes one frame.
+    fn frame(&mut self, frame: &Frame) -> Read {
+        let hide_usage = self.mode == Mode::Forward { hide_usage: true };
+        let (decoder, mut tee) = self.parts();
+        let translates = tee.encoder.is_some();
         let decoded = decoder.frame(frame, &mut tee);
         let only_usage = tee.events == 1 && tee.usage == 1;
         match decoded {
@@ -223,14 +237,21 @@ impl Core {
             // What cannot be read was cut inside its last event: nothing of it is sent.
             if self.frame(&frame) == Read::Understood && forwards {
                 self.out.extend_from_slice(frame.raw.trim_ascii_end());
-                self.out.extend_from_slice(b"\n\n");
+                self.out.extend_from_slice(self.framing.terminator());
             }
         }
+        let whole = self.framer.is_complete();
+        if whole && self.seen.failed.is_none() && !self.seen.ended {
+            let (decoder, mut tee) = self.parts();
+            decoder.end(&mut tee);
+        }
         if self.seen.failed.is_none() && !self.seen.ended {
-            if self.decoder.is_complete() {
+            if whole && self.decoder.is_complete() {
                 self.seen.ended = true;
                 self.recorder.observe(&Event::End);
-                self.encoder.event(&Event::End, &mut self.out);
+                if self.marks_end {
+                    self.encoder.event(&Event::End, &mut self.out);
+                }
             } else {
                 self.fail(
                     "upstream_error",
@@ -254,7 +275,16 @@ impl Core {
             status,
         };
         self.recorder.observe(&event);
+        let before = self.out.len();
         self.encoder.event(&event, &mut self.out);
+        // An array that the provider opened goes on.
+        if self.mode != Mode::Translate
+            && self.framing == Framing::JsonArray
+            && self.seen.content
+            && let Some(bracket) = self.out.get_mut(before).filter(|byte| **byte == b'[')
+        {
+            *bracket = b',';
+        }
         self.seen.failed = Some(Failed {
             kind: kind.into(),
             message: message.into(),
@@ -290,6 +320,7 @@ impl Relay {
     pub(super) fn new(
         upstream: Body,
         egress: &dyn Egress,
+        framing: Framing,
         encoder: Box<dyn StreamEncoder>,
         mode: Mode,
         idle: Duration,
@@ -297,10 +328,14 @@ impl Relay {
     ) -> Relay {
         let now = Instant::now();
         let core = Core {
-            framer: Framer::new(egress.framing(), MAX_FRAME),
+            framer: Framer::new(framing, MAX_FRAME),
             decoder: egress.stream_decoder(),
             encoder,
+            restored: Restored::default(),
+            called: Called::default(),
             mode,
+            framing,
+            marks_end: mode == Mode::Translate || egress.format() == Format::OpenAi,
             recorder,
             out: BytesMut::new(),
             blind: false,
@@ -316,6 +351,13 @@ impl Relay {
             spoke: now,
             timer,
         }
+    }
+
+    /// Undoes in the events what the request's encoding did, and gives the answer a name where the provider has none.
+    pub(super) fn restoring(mut self, restore: Restore, called: Called) -> Relay {
+        self.core.restored = Restored::new(restore);
+        self.core.called = called;
+        self
     }
 
     /// Holds the opening until there is content, so that an early error can still be a status.
@@ -455,7 +497,8 @@ impl Relay {
                 .as_mut()
                 .reset((self.heard + self.idle).min(self.spoke + KEEP_ALIVE));
             // None before the first real event: strict clients take it for one (TRAPS 1.8).
-            if quiet && self.core.seen.content && !self.core.blind {
+            let room = self.core.mode == Mode::Translate || self.core.framing == Framing::Sse;
+            if quiet && room && self.core.seen.content && !self.core.blind {
                 self.core.encoder.keep_alive(&mut self.core.out);
                 return Poll::Ready(self.core.out.split().freeze());
             }

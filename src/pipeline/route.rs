@@ -11,7 +11,7 @@ use crate::{
         AiProxy, HttpUrl, Lookup, Template, TemplateError,
         schema::{kong, values::ResponseStreaming},
     },
-    provider::{self, Operation, Options, Provider},
+    provider::{self, Call, Operation, Options, Provider},
     wire::envelope::Envelope,
 };
 
@@ -83,6 +83,8 @@ pub(super) struct Route<'a> {
 pub(super) struct Decided {
     pub(super) model: String,
     pub(super) stream: bool,
+    /// The request offers tools, or carries what came of them. Only known where the provider's format is not the client's.
+    pub(super) tools: bool,
     /// The client asked for the usage of a stream.
     pub(super) asked_usage: bool,
 }
@@ -134,19 +136,9 @@ pub fn options(
     let render = |template: &Template| template.render(request).map(Cow::into_owned);
     let optional = |template: &Option<Template>| template.as_ref().map(render).transpose();
     for unused in [
-        &wire.gemini.api_endpoint,
-        &wire.gemini.project_id,
-        &wire.gemini.location_id,
-        &wire.gemini.endpoint_id,
-        &wire.bedrock.aws_region,
-        &wire.bedrock.aws_assume_role_arn,
-        &wire.bedrock.aws_role_session_name,
-        &wire.bedrock.aws_sts_endpoint_url,
-        &wire.bedrock.performance_config_latency,
         &wire.bedrock.video_output_s3_uri,
         &wire.bedrock.batch_bucket_prefix,
         &wire.bedrock.batch_role_arn,
-        &wire.anthropic_version,
     ] {
         optional(unused)?;
     }
@@ -166,6 +158,24 @@ pub fn options(
         llama2_format: wire.llama2_format.map(|format| format.as_str().to_owned()),
         dashscope_international: wire.dashscope.international.unwrap_or(true),
         databricks_workspace: optional(&wire.databricks.workspace_instance_id)?,
+        anthropic_version: optional(&wire.anthropic_version)?,
+        gemini_endpoint: optional(&wire.gemini.api_endpoint)?,
+        gemini_project: optional(&wire.gemini.project_id)?,
+        gemini_location: optional(&wire.gemini.location_id)?,
+        gemini_endpoint_id: optional(&wire.gemini.endpoint_id)?,
+        aws_region: optional(&wire.bedrock.aws_region)?,
+        aws_role_arn: optional(&wire.bedrock.aws_assume_role_arn)?,
+        aws_role_session_name: optional(&wire.bedrock.aws_role_session_name)?,
+        aws_sts_endpoint: optional(&wire.bedrock.aws_sts_endpoint_url)?,
+        bedrock_normalize: wire.bedrock.embeddings_normalize,
+        bedrock_latency: optional(&wire.bedrock.performance_config_latency)?,
+        huggingface_use_cache: wire.huggingface.use_cache,
+        huggingface_wait: wire.huggingface.wait_for_model,
+        cohere_input_type: wire
+            .cohere
+            .embedding_input_type
+            .map(|kind| kind.as_str().to_owned()),
+        cohere_wait: wire.cohere.wait_for_model,
     })
 }
 
@@ -187,9 +197,13 @@ pub(super) fn decide(
     route: &Route<'_>,
     body: &Envelope<'_>,
 ) -> Result<Decided, Fault> {
+    let native = inbound.native.as_ref();
     let asked = match &inbound.asked {
         Asked::Named(model) => model.clone(),
-        Asked::Body => body.read::<Cow<'_, str>>("model").map(Cow::into_owned),
+        Asked::Body => match native.and_then(|native| native.model.clone()) {
+            Some(model) => Some(model),
+            None => body.read::<Cow<'_, str>>("model").map(Cow::into_owned),
+        },
     };
     let asked = asked.filter(|model| !model.is_empty());
     let default = || inbound.profile.aiproxy.default_model.clone();
@@ -208,7 +222,8 @@ pub(super) fn decide(
             )
         })?,
     };
-    let asked_stream = body.read::<bool>("stream").unwrap_or_default();
+    let of_path = native.and_then(|native| native.stream);
+    let asked_stream = of_path.or_else(|| body.read("stream")).unwrap_or_default();
     let streams = !matches!(inbound.target.operation(), Operation::Embeddings);
     let stream = match route.proxy.response_streaming {
         ResponseStreaming::Deny if asked_stream => {
@@ -225,11 +240,46 @@ pub(super) fn decide(
         .read::<serde_json::Value>("stream_options")
         .and_then(|options| options.get("include_usage")?.as_bool())
         .unwrap_or_default();
-    Ok(Decided {
+    let mut decided = Decided {
         model,
         stream,
+        tools: false,
         asked_usage,
-    })
+    };
+    let egress = route.provider.egress(&route.call(inbound, &decided));
+    if egress.is_some_and(|egress| egress.format() != inbound.ingress.format()) {
+        decided.tools = carries_tools(body);
+    }
+    Ok(decided)
+}
+
+/// Whether tools are offered, or were called before. A text that merely talks of `"tool_calls"` counts too, which does no harm.
+fn carries_tools(body: &Envelope<'_>) -> bool {
+    let called = || {
+        let messages = body.get("messages").map_or("", |messages| messages.get());
+        messages.contains("\"tool_call") || messages.contains("\"function_call\"")
+    };
+    body.has("tools") && !body.is_empty_list("tools") || body.has("functions") || called()
+}
+
+impl Route<'_> {
+    /// What the provider looks at.
+    pub(super) fn call<'a>(&'a self, inbound: &'a Inbound, decided: &'a Decided) -> Call<'a> {
+        let operation = inbound.target.operation();
+        let own_path = inbound
+            .native
+            .as_ref()
+            .and_then(|native| native.path.as_deref());
+        Call {
+            operation,
+            path: own_path.unwrap_or(operation.path()),
+            model: &decided.model,
+            stream: decided.stream,
+            tools: decided.tools,
+            native: own_path.is_some(),
+            options: &self.options,
+        }
+    }
 }
 
 /// What templates see of a request.

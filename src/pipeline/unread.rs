@@ -1,46 +1,66 @@
 //! Calls whose bodies aiproxy does not read: method, path, query and body go on as they are.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime},
+};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Uri,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT},
 };
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 
 use super::{
-    Inbound, Outcome, Payload, Plan, Prepared,
+    Called, Inbound, Outcome, Payload, Plan, Prepared,
     capped::Capped,
-    compose::{AGENT, Secrets, assemble, dial, put_key, with_query},
+    compose::{AGENT, assemble, dial, put_key, sign, with_query},
     glance::{Glance, SeenModel},
     headers,
     route::{Route, Target, no_transformer},
+    secrets::Secrets,
     too_large,
 };
 use crate::{
-    dialect::Fault,
+    dialect::{Fault, Restore},
+    keys::Credential,
     provider::{self, Call, Operation},
     transport::{Body, full},
 };
 
-/// To a provider, with the profile's key. Pure.
-pub(super) fn forward(
+/// The largest body that is held to be signed where the profile sets no limit.
+const MOST_SIGNED: usize = 64 << 20;
+
+/// How long such a body may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What the provider looks at.
+pub(super) fn call<'a>(inbound: &'a Inbound, route: &'a Route<'_>) -> Call<'a> {
+    Call {
+        operation: inbound.target.operation(),
+        path: inbound.target.path(),
+        model: route.model.as_deref().unwrap_or_default(),
+        stream: false,
+        tools: false,
+        native: false,
+        options: &route.options,
+    }
+}
+
+/// To a provider, with the profile's key.
+pub(super) async fn forward(
     inbound: &Inbound,
     route: &Route<'_>,
     payload: Payload,
     secrets: &Secrets,
+    now: SystemTime,
 ) -> Outcome<Prepared> {
     let operation = inbound.target.operation();
-    if !route.provider.forwards_unread() || inbound.target.is_read() {
+    if !route.provider.forwards_unread(operation) || inbound.target.is_read() {
         return Err(no_transformer(route.provider.name(), operation).into());
     }
-    let call = Call {
-        operation,
-        path: inbound.target.path(),
-        model: route.model.as_deref().unwrap_or_default(),
-        stream: false,
-        options: &route.options,
-    };
+    let call = call(inbound, route);
     let uri = match &inbound.target {
         Target::Operation(..) => provider::uri(route.provider, &call)?,
         Target::Unread(path) => provider::unread_uri(route.provider, &call, path)?,
@@ -51,6 +71,7 @@ pub(super) fn forward(
     sent.entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(AGENT));
     put_key(&mut sent, secrets, allow_override);
+    route.provider.headers(&mut sent, &call);
     let query = route.provider.query(&call);
     let uri = with_query(uri, inbound, secrets, allow_override, query)?;
     let seen = SeenModel::default();
@@ -72,8 +93,22 @@ pub(super) fn forward(
     let mut plan = plan(inbound, route.provider.name(), operation);
     plan.exceeded = exceeded;
     plan.seen_model = watches.then_some(seen);
+    // A signature covers the bytes, so they have to be there.
+    let mut whole = Bytes::new();
+    if matches!(secrets.cloud, Some(Credential::Aws(_))) {
+        let most = usize::try_from(limit).ok().filter(|limit| *limit > 0);
+        let most = most.unwrap_or(MOST_SIGNED);
+        let read =
+            tokio::time::timeout(PATIENCE, Limited::new(body, most).boxed_unsync().collect());
+        let read = read.await.map_err(|_| {
+            Fault::invalid(408, "the request's body did not come in time to be signed")
+        })?;
+        whole = read.map_err(|_| too_large())?.to_bytes();
+        body = full(whole.clone());
+    }
+    let request = assemble(inbound.method.clone(), uri, sent, body);
     Ok(Prepared {
-        request: assemble(inbound.method.clone(), uri, sent, body),
+        request: sign(request, &whole, route.provider, secrets, now)?,
         wire: None,
         dial: dial(inbound, false),
         plan,
@@ -134,6 +169,9 @@ fn plan(inbound: &Inbound, provider: &'static str, operation: Operation) -> Plan
         operation,
         same_format: true,
         stream: false,
+        restore: Restore::default(),
+        called: Called::default(),
+        embeds: None,
         hide_usage: false,
         show_usage: false,
         accepts: Vec::new(),

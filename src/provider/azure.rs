@@ -1,6 +1,6 @@
 //! Azure OpenAI: <https://learn.microsoft.com/azure/ai-foundry/openai/reference>.
 
-use super::{Call, Fault, Operation, Options, Provider, openai, segment};
+use super::{Call, Cloud, Fault, Operation, Provider, openai, segment};
 use crate::dialect::Egress;
 
 /// Kong's default `azure_api_version`.
@@ -13,8 +13,12 @@ impl Provider for Azure {
         "azure"
     }
 
-    fn egress(&self, operation: Operation, _: &Options) -> Option<&'static dyn Egress> {
-        openai::egress(operation)
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
+        openai::egress(call.operation)
+    }
+
+    fn cloud(&self, _: &Call<'_>) -> Option<Cloud> {
+        Some(Cloud::Entra)
     }
 
     fn root(&self, call: &Call<'_>) -> Result<String, Fault> {

@@ -1,6 +1,6 @@
 //! The built-in mock. Its scheme is no network's: whatever sends the request knows that it stays in the process.
 
-use super::{Call, Fault, Operation, Options, Provider, openai};
+use super::{Call, Fault, Provider, openai};
 use crate::dialect::Egress;
 
 pub(super) struct Mock;
@@ -10,8 +10,8 @@ impl Provider for Mock {
         "mock"
     }
 
-    fn egress(&self, operation: Operation, _: &Options) -> Option<&'static dyn Egress> {
-        openai::egress(operation)
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
+        openai::egress(call.operation)
     }
 
     fn root(&self, _: &Call<'_>) -> Result<String, Fault> {

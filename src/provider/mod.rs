@@ -2,19 +2,29 @@
 //!
 //! To add a provider: one file here with a unit struct that implements [`Provider`], and one line in `ALL`. A service that speaks
 //! OpenAI's format without departures needs no code at all: `provider = "openai"` and `[aiproxy] base_url` in a profile. It imports
-//! `dialect`, `llm` and `wire::envelope`.
+//! `dialect`, `llm`, `keys` and `wire::envelope`.
 
+mod anthropic;
 mod azure;
+mod bedrock;
+mod cloud;
+mod cohere;
+mod gemini;
+mod huggingface;
+mod llama2;
 mod mistral;
 mod mock;
+mod ollama;
 mod openai;
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Uri, request::Parts};
 
 use crate::{
     dialect::{Egress, Fault, Loss},
+    keys::Credential,
+    llm::Format,
     wire::envelope::Envelope,
 };
 
@@ -178,6 +188,36 @@ pub struct Options {
     pub dashscope_international: bool,
     /// `databricks.workspace_instance_id`.
     pub databricks_workspace: Option<String>,
+    /// `anthropic-version`.
+    pub anthropic_version: Option<String>,
+    /// `gemini.api_endpoint`: host of Vertex AI's regional endpoint.
+    pub gemini_endpoint: Option<String>,
+    /// `gemini.project_id`; with `gemini.location_id`, it is Vertex AI that is meant.
+    pub gemini_project: Option<String>,
+    /// `gemini.location_id`.
+    pub gemini_location: Option<String>,
+    /// `gemini.endpoint_id`: an endpoint of Vertex's Model Garden.
+    pub gemini_endpoint_id: Option<String>,
+    /// `bedrock.aws_region`; where the profile has none, the credentials' own.
+    pub aws_region: Option<String>,
+    /// `bedrock.aws_assume_role_arn`.
+    pub aws_role_arn: Option<String>,
+    /// `bedrock.aws_role_session_name`.
+    pub aws_role_session_name: Option<String>,
+    /// `bedrock.aws_sts_endpoint_url`.
+    pub aws_sts_endpoint: Option<String>,
+    /// `bedrock.embeddings_normalize`.
+    pub bedrock_normalize: Option<bool>,
+    /// `bedrock.performance_config_latency`.
+    pub bedrock_latency: Option<String>,
+    /// `huggingface.use_cache`.
+    pub huggingface_use_cache: Option<bool>,
+    /// `huggingface.wait_for_model`.
+    pub huggingface_wait: Option<bool>,
+    /// `cohere.embedding_input_type`.
+    pub cohere_input_type: Option<String>,
+    /// `cohere.wait_for_model`.
+    pub cohere_wait: Option<bool>,
 }
 
 /// What a provider may look at while a call is put together: settings, never sockets.
@@ -191,8 +231,23 @@ pub struct Call<'a> {
     pub model: &'a str,
     /// The answer will be a stream.
     pub stream: bool,
+    /// The request offers tools, or carries what came of them.
+    pub tools: bool,
+    /// The client speaks the provider's own format, and `path` is one of its own paths.
+    pub native: bool,
     /// The profile's settings.
     pub options: &'a Options,
+}
+
+/// A cloud that has credentials of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Amazon's access keys.
+    Aws,
+    /// Google's tokens.
+    Google,
+    /// Microsoft Entra's tokens.
+    Entra,
 }
 
 /// One provider.
@@ -200,11 +255,12 @@ pub trait Provider: Sync {
     /// Kong's name of it.
     fn name(&self) -> &'static str;
 
-    /// The format in which it does an operation; `None`: it cannot, or the operation is unread.
-    fn egress(&self, operation: Operation, options: &Options) -> Option<&'static dyn Egress>;
+    /// The format in which it does a call's operation; `None`: it cannot, or the operation is unread.
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress>;
 
-    /// Whether operations that aiproxy does not read can be forwarded: only to a provider of OpenAI's API.
-    fn forwards_unread(&self) -> bool {
+    /// Whether an operation that aiproxy does not read can be forwarded: OpenAI's own to a provider of OpenAI's API alone, `preserve` and
+    /// other paths to all.
+    fn forwards_unread(&self, _operation: Operation) -> bool {
         true
     }
 
@@ -218,6 +274,16 @@ pub trait Provider: Sync {
     /// The path below the root.
     fn path(&self, call: &Call<'_>) -> String {
         call.path.to_owned()
+    }
+
+    /// The path below the root of a call whose `path` is one of the provider's own.
+    fn native_path(&self, call: &Call<'_>) -> String {
+        call.path.to_owned()
+    }
+
+    /// What is asked where the profile names the URL: as it is given.
+    fn upstream(&self, _call: &Call<'_>, url: &str) -> String {
+        url.to_owned()
     }
 
     /// The whole path where `upstream_path` stands for the operation's.
@@ -242,8 +308,28 @@ pub trait Provider: Sync {
     ) {
     }
 
-    /// Headers beyond the profile's own auth header; signing providers see the final body.
-    fn headers(&self, _headers: &mut HeaderMap, _body: &[u8], _call: &Call<'_>, _now: SystemTime) {}
+    /// Headers beyond the profile's own auth header. One that is there already (the profile's, or the client's own) stays.
+    fn headers(&self, _headers: &mut HeaderMap, _call: &Call<'_>) {}
+
+    /// The cloud whose own credentials a call takes where the profile names no key.
+    fn cloud(&self, _call: &Call<'_>) -> Option<Cloud> {
+        None
+    }
+
+    /// Puts what the cloud gave on a request that is otherwise ready: a signature covers its bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be signed.
+    fn sign(
+        &self,
+        request: &mut Parts,
+        _body: &[u8],
+        credential: &Credential,
+        _now: SystemTime,
+    ) -> Result<(), Fault> {
+        cloud::bearer(request, credential)
+    }
 
     /// Whether it is known to take `stream_options` (SPEC `ask_usage = "auto"`), given the host that is asked.
     fn takes_stream_options(&self, host: &str) -> bool;
@@ -260,10 +346,6 @@ static ALL: &[&dyn Provider] = &[
         root: "http://127.0.0.1:8000/v1",
     },
     &openai::OpenAi {
-        name: "ollama",
-        root: "http://127.0.0.1:11434/v1",
-    },
-    &openai::OpenAi {
         name: "cerebras",
         root: "https://api.cerebras.ai/v1",
     },
@@ -275,14 +357,17 @@ static ALL: &[&dyn Provider] = &[
         name: "xai",
         root: "https://api.x.ai/v1",
     },
-    &openai::OpenAi {
-        name: "huggingface",
-        root: "https://router.huggingface.co/v1",
-    },
     &openai::Dashscope,
     &openai::Databricks,
+    &anthropic::Anthropic,
     &azure::Azure,
+    &bedrock::Bedrock,
+    &cohere::Cohere,
+    &gemini::Gemini,
+    &huggingface::HuggingFace,
+    &llama2::Llama2,
     &mistral::Mistral,
+    &ollama::Ollama,
     &mock::Mock,
 ];
 
@@ -320,13 +405,17 @@ pub fn find(name: &str) -> Option<&'static dyn Provider> {
 /// A 500 that names the key if the profile's URL is none.
 pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
     let options = call.options;
+    let path = || {
+        if call.native {
+            provider.native_path(call)
+        } else {
+            provider.path(call)
+        }
+    };
     let (key, url) = match (&options.upstream_url, &options.base_url) {
-        (Some(url), _) => ("upstream_url", url.clone()),
-        (None, Some(base)) => ("base_url", join(base, &provider.path(call))),
-        (None, None) => (
-            "base_url",
-            join(&provider.root(call)?, &provider.path(call)),
-        ),
+        (Some(url), _) => ("upstream_url", provider.upstream(call, url)),
+        (None, Some(base)) => ("base_url", join(base, &path())),
+        (None, None) => ("base_url", join(&provider.root(call)?, &path())),
     };
     let broken = |why: &dyn std::fmt::Display| Fault {
         kind: "configuration_error".into(),
@@ -362,9 +451,17 @@ pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
 ///
 /// A 500 that names the key if the profile's URL is none.
 pub fn unread_uri(provider: &dyn Provider, call: &Call<'_>, path: &str) -> Result<Uri, Fault> {
+    let chat = Call {
+        operation: Operation::Chat,
+        ..*call
+    };
+    // Of the SDKs, OpenAI's alone has `/v1` in its base URL.
+    let is_openai = provider
+        .egress(&chat)
+        .is_none_or(|egress| egress.format() == Format::OpenAi);
     let below = path
         .strip_prefix("/v1")
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        .filter(|rest| is_openai && (rest.is_empty() || rest.starts_with('/')));
     let call = Call {
         path: below.unwrap_or(path),
         ..*call
@@ -428,6 +525,8 @@ mod tests {
             path: operation.path(),
             model: "m/1",
             stream: false,
+            tools: false,
+            native: false,
             options,
         };
         uri(find(name).unwrap(), &call).map_or_else(|fault| fault.message, |uri| uri.to_string())

@@ -1,6 +1,6 @@
 //! OpenAI, and the services that speak its API without departures.
 
-use super::{Call, Fault, Loss, Operation, Options, Provider};
+use super::{Call, Fault, Loss, Operation, Provider};
 use crate::{
     dialect::{
         Egress, openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
@@ -47,8 +47,8 @@ impl Provider for OpenAi {
         self.name
     }
 
-    fn egress(&self, operation: Operation, _: &Options) -> Option<&'static dyn Egress> {
-        egress(operation)
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
+        egress(call.operation)
     }
 
     fn root(&self, _: &Call<'_>) -> Result<String, Fault> {
@@ -76,8 +76,8 @@ impl Provider for Dashscope {
         "dashscope"
     }
 
-    fn egress(&self, operation: Operation, _: &Options) -> Option<&'static dyn Egress> {
-        egress(operation)
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
+        egress(call.operation)
     }
 
     fn root(&self, call: &Call<'_>) -> Result<String, Fault> {
@@ -102,8 +102,8 @@ impl Provider for Databricks {
         "databricks"
     }
 
-    fn egress(&self, operation: Operation, _: &Options) -> Option<&'static dyn Egress> {
-        egress(operation)
+    fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
+        egress(call.operation)
     }
 
     fn root(&self, call: &Call<'_>) -> Result<String, Fault> {

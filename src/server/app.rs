@@ -24,6 +24,7 @@ use super::{
 use crate::{
     dialect::{Fault, Ingress, openai_chat::OpenAiChat},
     exchange::{Ledger, Recorder},
+    keys::Keys,
     pipeline::{
         Asked, Env, Failure, Inbound, Outcome, Payload, finish, operation_of, prepare, send,
         too_large,
@@ -51,6 +52,23 @@ impl Default for Limits {
     }
 }
 
+/// Where bytes leave, and where secrets and credentials come from.
+#[derive(Clone)]
+pub struct Effects {
+    /// Where bytes leave.
+    pub net: Arc<dyn Transport>,
+    /// Where secrets come from.
+    pub vault: Arc<dyn Vault>,
+    /// Where clouds' credentials come from.
+    pub keys: Arc<dyn Keys>,
+}
+
+impl std::fmt::Debug for Effects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effects").finish_non_exhaustive()
+    }
+}
+
 /// Answers requests, whoever brings them.
 pub struct App {
     served: RwLock<Arc<Served>>,
@@ -58,6 +76,7 @@ pub struct App {
     ledger: Arc<Ledger>,
     net: Arc<dyn Transport>,
     vault: Arc<dyn Vault>,
+    keys: Arc<dyn Keys>,
     budget: Budget,
 }
 
@@ -76,10 +95,10 @@ impl App {
         served: Served,
         gate: Gate,
         ledger: Arc<Ledger>,
-        net: Arc<dyn Transport>,
-        vault: Arc<dyn Vault>,
+        effects: Effects,
         limits: Limits,
     ) -> App {
+        let Effects { net, vault, keys } = effects;
         let budget = Budget::new(limits.body_memory);
         App {
             served: RwLock::new(Arc::new(served)),
@@ -87,6 +106,7 @@ impl App {
             ledger,
             net,
             vault,
+            keys,
             budget,
         }
     }
@@ -131,7 +151,7 @@ impl App {
     /// Answers a request of this process itself: no gate.
     pub async fn answer(&self, parts: Parts, body: Body) -> Response<Body> {
         let served = self.served();
-        match router::place(&served, parts.uri.path()) {
+        match router::place(&served, &parts.uri) {
             Err(fault) => {
                 intake::skip(&parts.headers, body);
                 refuse(fault)
@@ -194,10 +214,11 @@ impl App {
         let Some(default) = served.default_profile() else {
             return refuse(Fault::invalid(404, "no profile is served here"));
         };
-        let reads = operation_of(path.trim_end_matches('/'))
+        let query = parts.uri.query();
+        let named_by_body = operation_of(path.trim_end_matches('/'))
             .is_some_and(|(operation, _)| operation.is_read());
-        if !reads || parts.method != Method::POST {
-            return match Way::of(default, &path, Asked::Body) {
+        if !named_by_body || parts.method != Method::POST {
+            return match Way::of(default, &path, query, Asked::Body) {
                 Err(fault) => {
                     intake::skip(&parts.headers, body);
                     refuse(fault)
@@ -220,7 +241,7 @@ impl App {
         if limit > 0 && held.bytes.len() as u64 > limit {
             return refuse(too_large());
         }
-        match Way::of(profile, &path, asked) {
+        match Way::of(profile, &path, parts.uri.query(), asked) {
             Err(fault) => refuse(fault),
             Ok(way) => {
                 self.exchange(way, parts, move |app, way, parts, slot| {
@@ -270,12 +291,14 @@ impl App {
         let env = Env {
             net: &*self.net,
             vault: &self.vault,
+            keys: &*self.keys,
             now: SystemTime::now(),
         };
         let inbound = Inbound {
             profile: way.profile,
-            ingress: INGRESS,
+            ingress: way.ingress,
             target: way.target,
+            native: way.native,
             asked: way.asked,
             method: parts.method,
             query: parts.uri.query().map(str::to_owned),
@@ -303,11 +326,12 @@ impl App {
             .id()
             .and_then(|id| HeaderValue::from_str(id.as_str()).ok());
         let mut slot = Some(recorder);
+        let ingress = way.ingress;
         let mut response = match run(self, way, parts, &mut slot).await {
             Ok(response) => response,
             Err(failure) => {
                 let message = failure.fault.message.clone();
-                let response = render(INGRESS, *failure);
+                let response = render(ingress, *failure);
                 if let Some(mut recorder) = slot.take() {
                     let size = http_body::Body::size_hint(response.body()).lower();
                     recorder.refused(response.status().as_u16(), size, &message);
@@ -324,7 +348,7 @@ impl App {
 
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Outcome<Response<Body>>> + Send + 'a>>;
 
-/// The format of all clients so far.
+/// The format where no other is recognised.
 static INGRESS: &dyn Ingress = &OpenAiChat;
 
 /// The profile that a body's `model` names, and what is left of the model (SPEC §2).

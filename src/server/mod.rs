@@ -12,7 +12,7 @@ mod reload;
 mod router;
 mod served;
 
-pub use app::{App, Limits};
+pub use app::{App, Effects, Limits};
 pub use gate::{Gate, Origin};
 pub use listen::{Listening, Peer, Service, listen};
 pub use reload::{Change, Reloader};

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use http::Uri;
+
 use super::served::Served;
 use crate::{
-    dialect::Fault,
+    dialect::{
+        Fault, Ingress, Native, Task, native, native_default, openai_chat::OpenAiChat,
+        openai_completions::OpenAiCompletions, openai_embeddings::OpenAiEmbeddings,
+    },
+    llm::Format,
     pipeline::{Asked, Target, operation_of},
-    profile::{OtherPaths, Profile, RouteType},
+    profile::{OtherPaths, Profile, RouteType, schema::values::LlmFormat},
     provider::Operation,
 };
 
@@ -36,8 +42,12 @@ pub(super) enum Place {
 pub(super) struct Way {
     /// The profile.
     pub(super) profile: Arc<Profile>,
+    /// The client's format.
+    pub(super) ingress: &'static dyn Ingress,
     /// What is asked for.
     pub(super) target: Target,
+    /// The same in the provider's own words, where the client speaks them.
+    pub(super) native: Option<Native>,
     /// Who named the model.
     pub(super) asked: Asked,
     /// What the named groups of the profile's `path` matched.
@@ -46,11 +56,18 @@ pub(super) struct Way {
 
 impl Way {
     /// A path of the SDKs' own, below no profile's name.
-    pub(super) fn of(profile: Arc<Profile>, path: &str, asked: Asked) -> Result<Way, Fault> {
-        let target = target(&profile, path)?;
+    pub(super) fn of(
+        profile: Arc<Profile>,
+        path: &str,
+        query: Option<&str>,
+        asked: Asked,
+    ) -> Result<Way, Fault> {
+        let (target, native) = target(&profile, path, query)?;
         Ok(Way {
+            ingress: ingress(&target, native.as_ref()),
             profile,
             target,
+            native,
             asked,
             captures: Vec::new(),
         })
@@ -61,7 +78,8 @@ impl Way {
 const ROOTS: &[&str] = &["v1", "v1beta", "api", "model"];
 
 /// Finds the place of `path`.
-pub(super) fn place(served: &Served, path: &str) -> Result<Place, Fault> {
+pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
+    let path = uri.path();
     let (first, rest) = split(path);
     if first == "_aiproxy" {
         return Ok(Place::Admin(rest.to_owned()));
@@ -101,26 +119,77 @@ pub(super) fn place(served: &Served, path: &str) -> Result<Place, Fault> {
             id,
         });
     }
-    let target = if taken.matched && operation_of(taken.rest.trim_end_matches('/')).is_none() {
+    let spoken = spoken(&profile, taken.rest, uri.query());
+    let named = spoken.is_some() || operation_of(taken.rest.trim_end_matches('/')).is_some();
+    let (target, native) = if taken.matched && !named {
         own_target(&profile, taken.rest)
     } else {
-        target(&profile, taken.rest)?
+        target(&profile, taken.rest, uri.query())?
     };
     Ok(Place::Profile(Way {
+        ingress: ingress(&target, native.as_ref()),
         profile,
         target,
+        native,
         asked: Asked::Body,
         captures: taken.captures,
     }))
 }
 
-/// A match of the profile's own `path` asks for the profile's own operation.
-fn own_target(profile: &Profile, rest: &str) -> Target {
+/// A match of the profile's own `path`, and nothing after `/{profile}`, ask for the profile's own operation.
+fn own_target(profile: &Profile, rest: &str) -> (Target, Option<Native>) {
     let route_type = profile.ai_proxy.as_ref().map(|proxy| proxy.route_type);
     let own = route_type.and_then(|route_type| Operation::of_route_type(route_type.as_str()));
     match own {
-        None | Some(Operation::Preserve) => Target::Unread(rest.to_owned()),
-        Some(own) => Target::Operation(own, own.path().to_owned()),
+        None | Some(Operation::Preserve) => (Target::Unread(rest.to_owned()), None),
+        Some(own) => (
+            Target::Operation(own, own.path().to_owned()),
+            format(profile).and_then(|format| native_default(format, task(own)?)),
+        ),
+    }
+}
+
+/// The provider's own format, where the profile's clients speak it.
+fn format(profile: &Profile) -> Option<Format> {
+    let proxy = profile.ai_proxy.as_ref()?;
+    match proxy.llm_format {
+        LlmFormat::Openai => None,
+        LlmFormat::Anthropic => Some(Format::Anthropic),
+        LlmFormat::Gemini => Some(Format::Gemini),
+        LlmFormat::Bedrock => Some(Format::Bedrock),
+        LlmFormat::Cohere => Some(Format::Cohere),
+        LlmFormat::Huggingface => Some(Format::HuggingFace),
+    }
+}
+
+fn spoken(profile: &Profile, path: &str, query: Option<&str>) -> Option<Native> {
+    native(format(profile)?, path, query)
+}
+
+fn task(operation: Operation) -> Option<Task> {
+    match operation {
+        Operation::Chat => Some(Task::Chat),
+        Operation::Completions => Some(Task::Completions),
+        Operation::Embeddings => Some(Task::Embeddings),
+        _ => None,
+    }
+}
+
+fn operation_for(task: Task) -> Operation {
+    match task {
+        Task::Chat => Operation::Chat,
+        Task::Completions => Operation::Completions,
+        Task::Embeddings => Operation::Embeddings,
+    }
+}
+
+/// Who reads and writes what the client speaks.
+fn ingress(target: &Target, native: Option<&Native>) -> &'static dyn Ingress {
+    match (native, target.operation()) {
+        (Some(native), _) => native.ingress,
+        (None, Operation::Completions) => &OpenAiCompletions,
+        (None, Operation::Embeddings) => &OpenAiEmbeddings,
+        (None, _) => &OpenAiChat,
     }
 }
 
@@ -160,18 +229,31 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// What `rest`, the path after `/{profile}`, asks of a profile.
-fn target(profile: &Profile, rest: &str) -> Result<Target, Fault> {
+fn target(
+    profile: &Profile,
+    rest: &str,
+    query: Option<&str>,
+) -> Result<(Target, Option<Native>), Fault> {
+    let unread = || (Target::Unread(rest.to_owned()), None);
     let Some(proxy) = &profile.ai_proxy else {
-        return Ok(Target::Unread(rest.to_owned()));
+        return Ok(unread());
     };
     let own = Operation::of_route_type(proxy.route_type.as_str()).unwrap_or(Operation::Preserve);
     if own == Operation::Preserve {
-        return Ok(Target::Unread(rest.to_owned()));
+        return Ok(unread());
     }
     if matches!(rest, "" | "/" | "/v1" | "/v1/") {
-        return Ok(Target::Operation(own, own.path().to_owned()));
+        return Ok(own_target(profile, rest));
     }
-    if let Some((operation, below)) = operation_of(rest.trim_end_matches('/')) {
+    let trimmed = rest.trim_end_matches('/');
+    let spoken = spoken(profile, trimmed, query);
+    // Where clients speak the provider's own format, OpenAI's paths are paths like any other.
+    let found = match &spoken {
+        Some(native) => Some((operation_for(native.task), trimmed)),
+        None if format(profile).is_some() => None,
+        None => operation_of(trimmed),
+    };
+    if let Some((operation, below)) = found {
         if proxy.model.options.upstream_url.is_some() && operation != own {
             let (asked, serves) = (operation.route_type(), own.route_type());
             return Err(Fault::invalid(
@@ -182,10 +264,10 @@ fn target(profile: &Profile, rest: &str) -> Result<Target, Fault> {
                 ),
             ));
         }
-        return Ok(Target::Operation(operation, below.to_owned()));
+        return Ok((Target::Operation(operation, below.to_owned()), spoken));
     }
     if profile.aiproxy.other_paths == OtherPaths::Forward && !profile.has_transformer() {
-        return Ok(Target::Unread(rest.to_owned()));
+        return Ok(unread());
     }
     let why = if profile.has_transformer() {
         "it has a transformer, which other paths would walk around".to_owned()

@@ -44,6 +44,15 @@ impl<'a> Envelope<'a> {
         self.get(key).is_some_and(|value| value.get() != "null")
     }
 
+    /// Whether a field is a list that holds nothing.
+    #[must_use]
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let inside = self
+            .get(key)
+            .and_then(|value| value.get().strip_prefix('['));
+        inside.is_some_and(|inside| inside.trim_start().starts_with(']'))
+    }
+
     /// A field's value as a `T`; `None` if it is absent or of another type.
     #[must_use]
     pub fn read<'s, T: Deserialize<'s>>(&'s self, key: &str) -> Option<T> {

@@ -3,11 +3,16 @@
 //! Everything here is pure and incremental: bytes in, whole frames out, whatever the split of the bytes. It imports nothing of ours.
 
 pub mod envelope;
+pub mod eventstream;
+mod json_array;
+pub mod ndjson;
 pub mod sse;
+#[cfg(test)]
+mod testing;
 
 use std::{fmt, ops::Range};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// The largest single frame that is buffered (SPEC §4.11).
 pub const MAX_FRAME: usize = 8 << 20;
@@ -17,6 +22,24 @@ pub const MAX_FRAME: usize = 8 << 20;
 pub enum Framing {
     /// Server-sent events.
     Sse,
+    /// One JSON value a line.
+    NdJson,
+    /// One JSON array, an element at a time.
+    JsonArray,
+    /// Amazon's event stream: binary messages with headers and checksums.
+    EventStream,
+}
+
+impl Framing {
+    /// What follows the last message of a stream where the sender left it out.
+    #[must_use]
+    pub fn terminator(self) -> &'static [u8] {
+        match self {
+            Framing::Sse => b"\n\n",
+            Framing::NdJson => b"\n",
+            Framing::JsonArray | Framing::EventStream => b"",
+        }
+    }
 }
 
 /// One message of a stream: its bytes as received, and where name and payload lie in them.
@@ -28,6 +51,7 @@ pub struct Frame {
     pub raw: Bytes,
     name: Range<usize>,
     data: Data,
+    error: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -38,19 +62,27 @@ enum Data {
 }
 
 impl Frame {
-    /// The event's name; empty if it has none.
+    /// The event's name; empty if it has none. Of Amazon's event stream: `:event-type`, `:exception-type` or `:error-code`.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         self.raw.get(self.name.clone()).unwrap_or_default()
     }
 
-    /// The payload; empty for keep-alives and comments.
+    /// The payload; empty for keep-alives, comments, and what stands after the last element of an array. Of an error of Amazon's event
+    /// stream that has none: `:error-message`, which is text.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         match &self.data {
             Data::Within(range) => self.raw.get(range.clone()).unwrap_or_default(),
             Data::Joined(bytes) => bytes,
         }
+    }
+
+    /// Whether the framing itself calls the message an error, of the kind that [`name`](Frame::name) says: exceptions and errors of
+    /// Amazon's event stream.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.error
     }
 }
 
@@ -62,6 +94,8 @@ pub enum FrameError {
         /// The limit.
         limit: usize,
     },
+    /// The bytes are not framed as they should be; the text says how.
+    Corrupt(&'static str),
 }
 
 impl fmt::Display for FrameError {
@@ -70,6 +104,7 @@ impl fmt::Display for FrameError {
             FrameError::TooLarge { limit } => {
                 write!(f, "one stream event is larger than {} MiB", limit >> 20)
             }
+            FrameError::Corrupt(why) => f.write_str(why),
         }
     }
 }
@@ -79,12 +114,55 @@ impl std::error::Error for FrameError {}
 /// Cuts a stream into frames.
 ///
 /// [`feed`](Framer::feed) takes the next bytes. Then [`frame`](Framer::frame) is called until it says `Ok(None)`: more bytes are needed.
-/// At the end of the stream, [`finish`](Framer::finish) gives the last frame where the stream left out its terminator.
+/// At the end of the stream, [`finish`](Framer::finish) gives the last frame where the stream left out its terminator, and
+/// [`is_complete`](Framer::is_complete) tells whether the stream was cut.
 #[derive(Debug)]
 pub struct Framer {
-    split: sse::Sse,
+    split: Split,
+    /// What frames are cut from: the last chunk, after what waited for it.
     buffer: Bytes,
+    /// A frame that is not whole yet. Either this or `buffer` is empty.
+    waiting: BytesMut,
+    /// Where the buffer's first frame ends, if that is known already.
+    end: Option<usize>,
+    failed: Option<FrameError>,
     limit: usize,
+}
+
+/// Where the frames of each framing end, and what is in them.
+#[derive(Debug)]
+enum Split {
+    Sse(sse::Sse),
+    NdJson(ndjson::NdJson),
+    JsonArray(json_array::JsonArray),
+    EventStream(eventstream::EventStream),
+}
+
+impl Split {
+    /// Length of the first whole frame in `buffer`. A frame begins where the last one ended; until one is found, `buffer` only grows.
+    fn split(&mut self, buffer: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+        // What lies beyond the limit must not matter, or a frame would end otherwise when it comes in one chunk.
+        let within = buffer.get(..limit).unwrap_or(buffer);
+        let end = match self {
+            Split::Sse(sse) => sse.split(within),
+            Split::NdJson(ndjson) => ndjson.split(within),
+            Split::JsonArray(array) => array.split(within)?,
+            Split::EventStream(stream) => stream.split(within, limit)?,
+        };
+        if end.is_none() && buffer.len() > limit {
+            return Err(FrameError::TooLarge { limit });
+        }
+        Ok(end)
+    }
+
+    fn frame(&mut self, raw: Bytes) -> Result<Frame, FrameError> {
+        match self {
+            Split::Sse(sse) => Ok(sse.frame(raw)),
+            Split::NdJson(ndjson) => Ok(ndjson.frame(raw)),
+            Split::JsonArray(array) => Ok(array.frame(raw)),
+            Split::EventStream(stream) => stream.frame(raw),
+        }
+    }
 }
 
 impl Framer {
@@ -92,22 +170,35 @@ impl Framer {
     #[must_use]
     pub fn new(framing: Framing, limit: usize) -> Framer {
         let split = match framing {
-            Framing::Sse => sse::Sse::default(),
+            Framing::Sse => Split::Sse(sse::Sse::default()),
+            Framing::NdJson => Split::NdJson(ndjson::NdJson::default()),
+            Framing::JsonArray => Split::JsonArray(json_array::JsonArray::default()),
+            Framing::EventStream => Split::EventStream(eventstream::EventStream),
         };
         Framer {
             split,
             buffer: Bytes::new(),
+            waiting: BytesMut::new(),
+            end: None,
+            failed: None,
             limit,
         }
     }
 
     /// Takes the next bytes; no copy unless a partial frame waits.
     pub fn feed(&mut self, chunk: Bytes) {
-        if self.buffer.is_empty() {
+        if !self.waiting.is_empty() {
+            self.waiting.extend_from_slice(&chunk);
+            match self.split.split(&self.waiting, self.limit) {
+                Ok(None) => return,
+                Ok(end) => self.end = end,
+                Err(error) => self.failed = Some(error),
+            }
+            self.buffer = std::mem::take(&mut self.waiting).freeze();
+        } else if self.buffer.is_empty() {
             self.buffer = chunk;
         } else {
-            let mut joined = BytesMut::with_capacity(self.buffer.len() + chunk.len());
-            joined.extend_from_slice(&self.buffer);
+            let mut joined = BytesMut::from(std::mem::take(&mut self.buffer));
             joined.extend_from_slice(&chunk);
             self.buffer = joined.freeze();
         }
@@ -117,48 +208,75 @@ impl Framer {
     ///
     /// # Errors
     ///
-    /// [`FrameError`] if a frame is over the limit; the framer is of no further use then.
+    /// [`FrameError`] if a frame is over the limit or corrupt; the framer says nothing else from then on.
     pub fn frame(&mut self) -> Result<Option<Frame>, FrameError> {
-        if let Some(end) = self.split.split(&self.buffer) {
-            let raw = self.buffer.split_to(end);
-            return Ok(Some(self.split.frame(raw)));
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.cut().inspect_err(|error| self.failed = Some(*error)),
         }
-        if self.buffer.len() > self.limit {
-            return Err(FrameError::TooLarge { limit: self.limit });
-        }
-        // Let go of the chunk: a slow stream must not pin a read buffer for a few bytes.
-        self.buffer = if self.buffer.is_empty() {
-            Bytes::new()
-        } else {
-            Bytes::copy_from_slice(&self.buffer)
-        };
-        Ok(None)
     }
 
-    /// The stream ended: what is left, as a frame, if it holds any payload.
+    fn cut(&mut self) -> Result<Option<Frame>, FrameError> {
+        if self.buffer.is_empty() {
+            return Ok(None);
+        }
+        let end = match self.end.take() {
+            None => self.split.split(&self.buffer, self.limit)?,
+            end => end,
+        };
+        let Some(end) = end else {
+            // Let go of the chunk: a slow stream must not pin a read buffer for a few bytes.
+            self.waiting
+                .extend_from_slice(&std::mem::take(&mut self.buffer));
+            return Ok(None);
+        };
+        let frame = self.split.frame(self.buffer.slice(..end))?;
+        self.buffer.advance(end);
+        Ok(Some(frame))
+    }
+
+    /// The stream ended: what is left, as a frame, if it holds any payload. Only lines may lack their end: what is left of an array or
+    /// a binary message is none, and stays pending.
     pub fn finish(&mut self) -> Option<Frame> {
-        let raw = std::mem::take(&mut self.buffer);
-        if raw.is_empty() {
+        if self.failed.is_some() || !matches!(self.split, Split::Sse(_) | Split::NdJson(_)) {
             return None;
         }
-        let frame = self.split.frame(raw);
+        let raw = self.take_pending();
+        let frame = self.split.frame(raw).ok()?;
         (!frame.data().is_empty()).then_some(frame)
     }
 
-    /// The bytes that are not cut yet; right after [`feed`](Framer::feed), all of them.
+    /// Whether the stream could end here: an array is closed, no binary message is cut. Lines may end anywhere; what they say tells the
+    /// rest. The answer is the same before and after [`finish`](Framer::finish).
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_none()
+            && match &self.split {
+                Split::Sse(_) | Split::NdJson(_) => true,
+                Split::JsonArray(array) => array.is_closed(),
+                Split::EventStream(_) => self.pending() == 0,
+            }
+    }
+
+    /// Right after [`feed`](Framer::feed): the bytes of the frames that can be cut now, and what follows them; nothing while the first
+    /// of them is not whole.
     #[must_use]
     pub fn buffered(&self) -> Bytes {
         self.buffer.clone()
     }
 
-    /// Bytes of a frame that is not whole yet.
+    /// How many bytes are not cut yet.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.waiting.len()
     }
 
-    /// Takes the bytes of the frame that is not whole yet.
+    /// Takes the bytes that are not cut yet.
     pub fn take_pending(&mut self) -> Bytes {
-        std::mem::take(&mut self.buffer)
+        if self.buffer.is_empty() {
+            std::mem::take(&mut self.waiting).freeze()
+        } else {
+            std::mem::take(&mut self.buffer)
+        }
     }
 }

@@ -85,7 +85,12 @@ impl Sse {
             Some(joined) => Data::Joined(joined.freeze()),
             None => Data::Within(data.unwrap_or(0..0)),
         };
-        Frame { raw, name, data }
+        Frame {
+            raw,
+            name,
+            data,
+            error: false,
+        }
     }
 }
 
@@ -121,42 +126,11 @@ pub fn write_event(out: &mut BytesMut, name: Option<&str>, data: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{FrameError, Framer, Framing, MAX_FRAME};
+    use super::super::{FrameError, Framer, Framing, MAX_FRAME, testing};
     use super::*;
 
-    /// Feeds `bytes` in the given pieces; gives name and data of all events that have either.
     fn read(bytes: &[u8], cuts: &[usize]) -> Vec<(String, String)> {
-        let mut framer = Framer::new(Framing::Sse, MAX_FRAME);
-        let mut events = Vec::new();
-        let mut raw = Vec::new();
-        let mut keep = |frame: &Frame| {
-            raw.extend_from_slice(&frame.raw);
-            if !frame.data().is_empty() {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                events.push((text(frame.name()), text(frame.data())));
-            }
-        };
-        let mut at = 0;
-        for cut in cuts.iter().copied().chain([bytes.len()]) {
-            framer.feed(Bytes::copy_from_slice(&bytes[at..cut]));
-            at = cut;
-            while let Some(frame) = framer.frame().unwrap() {
-                keep(&frame);
-            }
-        }
-        let pending = framer.pending();
-        if let Some(frame) = framer.finish() {
-            keep(&frame);
-        } else {
-            let left = &bytes[bytes.len() - pending..];
-            raw.extend_from_slice(left);
-        }
-        assert_eq!(raw, bytes, "no byte is lost or changed");
-        events
-    }
-
-    fn data(events: &[(String, String)]) -> Vec<&str> {
-        events.iter().map(|(_, data)| data.as_str()).collect()
+        testing::read(Framing::Sse, MAX_FRAME, bytes, cuts).texts()
     }
 
     const LAYOUTS: &[(&str, &[u8], &[&str])] = &[
@@ -222,20 +196,9 @@ mod tests {
     #[test]
     fn trap_1_9_every_layout_at_every_split() {
         for (name, bytes, expected) in LAYOUTS {
-            assert_eq!(data(&read(bytes, &[])), *expected, "{name}, whole");
-            for cut in 0..=bytes.len() {
-                assert_eq!(
-                    data(&read(bytes, &[cut])),
-                    *expected,
-                    "{name}, cut at {cut}"
-                );
-            }
-            let every: Vec<usize> = (0..bytes.len()).collect();
-            assert_eq!(
-                data(&read(bytes, &every)),
-                *expected,
-                "{name}, byte by byte"
-            );
+            let whole = testing::at_every_split(Framing::Sse, bytes);
+            assert_eq!(whole.data(), *expected, "{name}");
+            assert_eq!((whole.error, whole.complete), (None, true), "{name}");
         }
     }
 
@@ -252,9 +215,8 @@ mod tests {
     #[test]
     fn trap_1_10_utf8_split_over_reads_survives() {
         let bytes = "data: {\"content\":\"你好🎉\"}\n\n".as_bytes();
-        for cut in 0..=bytes.len() {
-            assert_eq!(data(&read(bytes, &[cut])), ["{\"content\":\"你好🎉\"}"]);
-        }
+        let whole = testing::at_every_split(Framing::Sse, bytes);
+        assert_eq!(whole.data(), ["{\"content\":\"你好🎉\"}"]);
     }
 
     #[test]
@@ -282,24 +244,9 @@ mod tests {
         fn any_bytes_at_any_split_give_the_same_events(
             bytes in prop::collection::vec(prop::sample::select(b"data: xe:\r\n\xEF\xBB\xBFvnt".to_vec()), 0..200),
             cuts in prop::collection::vec(0usize..200, 0..12),
+            limit in prop::sample::select(vec![1, 7, 20, MAX_FRAME]),
         ) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.sort_unstable();
-            let read = |cuts: &[usize]| {
-                let mut framer = Framer::new(Framing::Sse, MAX_FRAME);
-                let mut out = Vec::new();
-                let mut at = 0;
-                for cut in cuts.iter().copied().chain([bytes.len()]) {
-                    framer.feed(Bytes::copy_from_slice(&bytes[at..cut]));
-                    at = cut;
-                    while let Some(frame) = framer.frame().unwrap() {
-                        if !frame.data().is_empty() { out.push((frame.name().to_vec(), frame.data().to_vec())); }
-                    }
-                }
-                if let Some(frame) = framer.finish() { out.push((frame.name().to_vec(), frame.data().to_vec())); }
-                out
-            };
-            prop_assert_eq!(read(&cuts), read(&[]));
+            testing::same_at(Framing::Sse, limit, &bytes, cuts);
         }
     }
 }

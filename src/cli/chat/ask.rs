@@ -10,7 +10,7 @@ use crate::{
     cli::{
         places::{Sources, served},
         servers::{self, Found, Server, ServerFlag},
-        upstreams::Upstreams,
+        upstreams::effects,
     },
     exchange::Ledger,
     profile::Profile,
@@ -27,6 +27,8 @@ pub(super) struct Asker {
     via: Via,
     /// The profile that was named.
     profile: Option<String>,
+    /// The mock answers in every provider's place.
+    mock: bool,
 }
 
 enum Via {
@@ -42,10 +44,11 @@ impl Asker {
         flag: &ServerFlag,
         profile: Option<&str>,
         sources: &Sources,
+        mock: bool,
         term: &Term,
     ) -> Result<Asker, Problem> {
-        if sources.names_folders() && flag.url.is_none() {
-            return Asker::here(profile, sources, term);
+        if mock || sources.names_folders() && flag.url.is_none() {
+            return Asker::here(profile, sources, mock, term);
         }
         let usual = servers::usual_address(sources.config());
         let missing = match servers::find(flag, usual).await? {
@@ -56,6 +59,7 @@ impl Asker {
                 return Ok(Asker {
                     via: Via::Server(server),
                     profile: profile.map(str::to_owned),
+                    mock,
                 });
             }
             Found::Running(server) => format!(
@@ -66,24 +70,29 @@ impl Asker {
             Found::Nobody(why) => why,
         };
         term.note(&format!("{missing}: asking from this process"));
-        Asker::here(profile, sources, term)
+        Asker::here(profile, sources, mock, term)
     }
 
     /// This process.
-    fn here(profile: Option<&str>, sources: &Sources, term: &Term) -> Result<Asker, Problem> {
+    fn here(
+        profile: Option<&str>,
+        sources: &Sources,
+        mock: bool,
+        term: &Term,
+    ) -> Result<Asker, Problem> {
         let name = profile.unwrap_or(OWN_DEFAULT).to_owned();
         let profiles = served(&sources.places(), &[name], term)?;
         let app = App::new(
             Served::new(profiles),
             Gate::default(),
             Ledger::new(Vec::new()),
-            Upstreams::new(Vec::new()),
-            sources.vault()?,
+            effects(Vec::new(), sources.vault()?, mock),
             Limits::default(),
         );
         Ok(Asker {
             via: Via::Here(Box::new(app)),
             profile: profile.map(str::to_owned),
+            mock,
         })
     }
 
@@ -98,16 +107,17 @@ impl Asker {
             Via::Server(server) if server.serves(profile) => Ok(Asker {
                 via: Via::Server(server.clone()),
                 profile: Some(profile.to_owned()),
+                mock: self.mock,
             }),
             Via::Server(server) => {
-                let here = Asker::here(Some(profile), sources, term)?;
+                let here = Asker::here(Some(profile), sources, self.mock, term)?;
                 let root = &server.root;
                 term.note(&format!(
                     "profile `{profile}` is not served at {root}: asking from this process"
                 ));
                 Ok(here)
             }
-            Via::Here(_) => Asker::here(Some(profile), sources, term),
+            Via::Here(_) => Asker::here(Some(profile), sources, self.mock, term),
         }
     }
 

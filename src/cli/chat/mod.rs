@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Print the provider's JSON: the answer, or one event a line with --stream
     #[arg(long)]
     json: bool,
+    /// Ask the built-in mock in the provider's place, in the provider's format, from this process; no key, no network
+    #[arg(long)]
+    mock: bool,
     #[command(flatten)]
     server: ServerFlag,
     #[command(flatten)]
@@ -127,7 +130,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
 
 async fn find(args: &Args, term: &Term) -> Result<Asker, Problem> {
     let profile = args.profile.as_deref().filter(|name| !name.is_empty());
-    Asker::find(&args.server, profile, &args.sources, term).await
+    Asker::find(&args.server, profile, &args.sources, args.mock, term).await
 }
 
 /// What to say; nothing for a session.

@@ -122,7 +122,7 @@ impl<'a> Show<'a> {
                 let next = framer
                     .frame()
                     .map_err(|error| Problem::new(error.to_string()))?;
-                let Some(frame) = next.or_else(|| framer.finish().filter(|_| ended)) else {
+                let Some(frame) = next.or_else(|| ended.then(|| framer.finish()).flatten()) else {
                     break;
                 };
                 let mut keep = |event: Event<'_>| events.push(event.into_owned());

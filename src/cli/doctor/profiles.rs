@@ -220,6 +220,8 @@ fn endpoint(profile: &Profile, table: &str, target: Target<'_>) -> Endpoint {
         path: "/models",
         model: "",
         stream: false,
+        tools: false,
+        native: false,
         options: &options,
     };
     match provider::unread_uri(provider, &call, "/v1/models") {

@@ -103,13 +103,13 @@ impl Asked<'_> {
             Operation::Responses,
         ];
         operations.extend(read.into_iter().filter(|operation| {
-            *operation != own && self.provider.egress(*operation, self.options).is_some()
-                || *operation == Operation::Responses && self.provider.forwards_unread()
+            *operation != own && self.provider.egress(&self.call(*operation)).is_some()
+                || *operation == Operation::Responses && self.provider.forwards_unread(*operation)
         }));
         all.extend(operations.into_iter().map(|operation| self.one(operation)));
         let forwards = profile.aiproxy.other_paths == OtherPaths::Forward
             && !profile.has_transformer()
-            && self.provider.forwards_unread();
+            && self.provider.forwards_unread(Operation::Preserve);
         if forwards {
             let url = self.unread(&format!("/v1/{REST}"));
             all.push(self.endpoint(OTHER_PATHS, url));
@@ -118,10 +118,10 @@ impl Asked<'_> {
 
     fn one(&self, operation: Operation) -> Endpoint {
         let call = self.call(operation);
-        let reads = self.provider.egress(operation, self.options).is_some();
+        let reads = self.provider.egress(&call).is_some();
         let url = if operation == Operation::Preserve {
             self.unread(&format!("/{REST}"))
-        } else if reads || self.provider.forwards_unread() {
+        } else if reads || self.provider.forwards_unread(operation) {
             provider::uri(self.provider, &call).map_err(|fault| fault.message)
         } else {
             Err(format!(
@@ -139,6 +139,8 @@ impl Asked<'_> {
             path: operation.path(),
             model: self.model,
             stream: false,
+            tools: false,
+            native: false,
             options: self.options,
         }
     }

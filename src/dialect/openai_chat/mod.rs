@@ -2,16 +2,28 @@
 //!
 //! Most providers speak it, each with departures of its own; readers are lenient, writers exact.
 
+mod citations;
+mod fault;
+mod logprobs;
 mod request;
 mod response;
 mod stream;
+mod usage;
+mod wire;
 
 use bytes::Bytes;
 
-use super::{Egress, Encoded, Error, Fault, Ingress, StreamDecoder, StreamEncoder};
-use crate::llm::{ChatRequest, ChatResponse, Finish, Format};
+use super::{
+    Egress, Encoded, Error, Fault, Ingress, StreamDecoder, StreamEncoder,
+    openai_embeddings::OpenAiEmbeddings,
+};
+use crate::llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Finish, Format};
 
-pub(super) use response::{Usage as WireUsage, decode_error, encode_fault, usage_json};
+pub(super) use fault::{decode_error, encode_fault};
+pub(super) use logprobs::write_flat;
+pub(super) use request::{decode_shared, encode_shared, extra, own_fields};
+pub(super) use stream::{DONE, whole};
+pub(super) use usage::{Usage as WireUsage, usage_json};
 
 /// The format.
 #[derive(Debug)]
@@ -27,7 +39,15 @@ impl Egress for OpenAiChat {
     }
 
     fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error> {
-        response::decode(body)
+        stream::whole(body, "llm/v1/chat")
+    }
+
+    fn encode_embeddings(&self, request: &EmbedRequest) -> Result<Encoded, Error> {
+        Egress::encode_embeddings(&OpenAiEmbeddings, request)
+    }
+
+    fn decode_embeddings(&self, body: &[u8]) -> Result<EmbedResponse, Error> {
+        Egress::decode_embeddings(&OpenAiEmbeddings, body)
     }
 
     fn decode_error(&self, status: u16, body: &Bytes) -> Fault {
@@ -52,6 +72,14 @@ impl Ingress for OpenAiChat {
         response::encode(response)
     }
 
+    fn decode_embeddings(&self, body: &[u8]) -> Result<EmbedRequest, Error> {
+        Ingress::decode_embeddings(&OpenAiEmbeddings, body)
+    }
+
+    fn encode_embeddings(&self, request: &EmbedRequest, response: &EmbedResponse) -> Vec<u8> {
+        Ingress::encode_embeddings(&OpenAiEmbeddings, request, response)
+    }
+
     fn encode_fault(&self, fault: &Fault) -> Vec<u8> {
         encode_fault(fault)
     }
@@ -61,13 +89,23 @@ impl Ingress for OpenAiChat {
     }
 }
 
-/// Reads a `finish_reason`.
+/// Reads a `finish_reason`: OpenAI's, and those of servers that speak its format.
+///
+/// | reason | whose |
+/// | --- | --- |
+/// | `stop` `length` `tool_calls` `content_filter` `function_call` | OpenAI, <https://platform.openai.com/docs/api-reference/chat/object> |
+/// | `model_length` | Mistral: the context is full |
+/// | `insufficient_system_resource` | DeepSeek: cut short, and not by its own end, so it counts as a limit |
+/// | `eos` | Together |
+/// | `eos_token` `stop_sequence` | Hugging Face |
+/// | `end_turn` `max_tokens` `tool_use` `refusal` | servers that pass on Anthropic's |
+/// | `sensitive` | Zhipu's filter |
 pub(super) fn finish(reason: &str) -> Finish {
     match reason {
-        "stop" | "eos" | "end_turn" | "stop_sequence" => Finish::Stop,
-        "length" | "max_tokens" | "model_length" => Finish::Length,
-        "tool_calls" | "function_call" => Finish::ToolCalls,
-        "content_filter" => Finish::ContentFilter,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Finish::Stop,
+        "length" | "max_tokens" | "model_length" | "insufficient_system_resource" => Finish::Length,
+        "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
+        "content_filter" | "sensitive" | "refusal" => Finish::ContentFilter,
         _ => Finish::Other,
     }
 }

@@ -85,6 +85,8 @@ pub(super) fn reply(request: &ChatRequest, behaviour: Behaviour) -> Result<ChatR
         id: format!("chatcmpl-mock{seed:016x}"),
         model: request.model.clone().unwrap_or_default(),
         created: Some(created(seed)),
+        fingerprint: None,
+        extra: None,
         choices,
         usage: (behaviour.failure != Some(Failure::NoUsage)).then_some(usage),
     })
@@ -185,6 +187,7 @@ fn limit(parts: Vec<Part>, finish: Finish, sampling: &Sampling) -> Choice {
     let mut choice = Choice {
         parts: Vec::new(),
         finish: Some(finish),
+        ..Choice::default()
     };
     let mut left = sampling.max_tokens.unwrap_or(u64::MAX);
     for mut part in parts {

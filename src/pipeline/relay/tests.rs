@@ -32,7 +32,15 @@ fn relay(mode: Mode, idle: Duration) -> (Feed, Relay) {
     let upstream = Upstream(receiver).boxed_unsync();
     (
         feed,
-        Relay::new(upstream, &OpenAiChat, encoder, mode, idle, recorder),
+        Relay::new(
+            upstream,
+            &OpenAiChat,
+            Framing::Sse,
+            encoder,
+            mode,
+            idle,
+            recorder,
+        ),
     )
 }
 

@@ -6,10 +6,11 @@ mod encoder;
 mod tests;
 
 pub(super) use decoder::Decoder;
+pub(in crate::dialect) use decoder::whole;
 pub(super) use encoder::Encoder;
 
 /// The payload that ends a stream.
-const DONE: &[u8] = b"[DONE]";
+pub(in crate::dialect) const DONE: &[u8] = b"[DONE]";
 
 /// What a part of an answer is in OpenAI's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,5 +18,6 @@ enum Slot {
     Text,
     Refusal,
     Thinking,
+    Redacted,
     Tool(u64),
 }

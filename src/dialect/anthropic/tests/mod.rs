@@ -1,0 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "`json!` makes values")]
+
+mod answers;
+mod requests;
+mod streams;

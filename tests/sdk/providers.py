@@ -1,0 +1,36 @@
+"""Every provider that aiproxy speaks to, as a profile in front of the mock, and what its format has.
+
+`tests/sdk/run` drives the OpenAI SDK through all of them, and `tests/readme.py` holds README's table against them.
+"""
+
+CHAT = ["completions", "embeddings", "image", "reasoning", "schema", "tool_choice", "tools"]
+
+
+def without(*missing):
+    return [feature for feature in CHAT if feature not in missing]
+
+
+# name: provider, what it has, model.options, below the mock's origin. The base URL is what the provider's own SDK takes.
+PROVIDERS = {
+    "openai": ("openai", CHAT, {}, "/v1"),
+    "mistral": ("mistral", CHAT, {"mistral_format": "openai"}, "/v1"),
+    "anthropic": ("anthropic", without("embeddings"), {"anthropic_version": "2023-06-01"}, ""),
+    "gemini": ("gemini", without("completions"), {}, ""),
+    "bedrock": ("bedrock", without("completions"), {"bedrock.aws_region": "us-east-1"}, ""),
+    "cohere": ("cohere", without("image", "schema", "tool_choice"), {}, ""),
+    "cohere-v2": ("cohere", ["image", "reasoning", "schema", "tools"], {"upstream_path": "/v2/chat"}, ""),
+    "ollama": ("ollama", without("tool_choice"), {}, ""),
+    "mistral-ollama": ("mistral", without("tool_choice"), {"mistral_format": "ollama"}, ""),
+}
+
+
+def toml(name, origin):
+    """The profile's text."""
+    provider, _, options, path = PROVIDERS[name]
+    lines = ["[ai-proxy]", 'route_type = "llm/v1/chat"']
+    if provider == "bedrock":
+        lines += ["[ai-proxy.auth]", 'aws_access_key_id = "mock-key"', 'aws_secret_access_key = "mock-secret"']
+    lines += ["[ai-proxy.model]", f'provider = "{provider}"', "[ai-proxy.model.options]"]
+    lines += [f'{key} = "{value}"' for key, value in options.items()]
+    lines += ["[aiproxy]", f'base_url = "{origin}{path}"']
+    return "\n".join(lines) + "\n"

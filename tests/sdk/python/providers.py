@@ -1,0 +1,244 @@
+"""The official OpenAI Python SDK through every provider of the mock: BASE_URL is the proxy's origin, PROFILES a JSON list.
+
+Each entry names a profile and what its provider's format has: tools, tool_choice, schema, image, embeddings, completions. What it has not must be
+refused with a 400 that names it. One line per check; ends with 1 if one fails. The lines of README's table come from FEATURES (--table).
+"""
+
+import json
+import os
+import sys
+import traceback
+
+import openai
+
+USER = [{"role": "user", "content": "Tell me a story"}]
+MESSAGES = [{"role": "system", "content": "Be brief."}, *USER]
+ASKED = {"stream": True, "stream_options": {"include_usage": True}}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["city"],
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "now", "description": "The time", "parameters": {"type": "object", "properties": {}}}}
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "person",
+        "schema": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+            "required": ["name", "age"],
+            "additionalProperties": False,
+        },
+    },
+}
+# One red pixel.
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+
+
+class Checks:
+    def __init__(self, origin, profile):
+        self.profile = profile
+        self.has = set(profile["has"])
+        url = f"{origin}/{profile['name']}/v1"
+        self.client = openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=30)
+
+    def ask(self, model="mock-fast", messages=MESSAGES, **options):
+        return self.client.chat.completions.create(model=model, messages=messages, **options)
+
+    def refused(self, what, **options):
+        """What the format has no place for is a 400 that says so."""
+        try:
+            self.ask(**options)
+        except openai.BadRequestError as error:
+            assert "cannot take" in error.message, error.message
+            return
+        raise AssertionError(f"{what} was neither carried nor refused")
+
+    def chat(self):
+        answer = self.ask()
+        choice = answer.choices[0]
+        assert answer.object == "chat.completion" and answer.id and answer.created and answer.model, answer
+        assert choice.message.role == "assistant" and choice.message.content, choice
+        assert choice.finish_reason == "stop", choice.finish_reason
+        usage = answer.usage
+        assert usage.prompt_tokens > 0 and usage.completion_tokens > 0, usage
+        assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens, usage
+
+    def stream(self):
+        whole = self.ask()
+        chunks = list(self.ask(**ASKED))
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text == whole.choices[0].message.content, (text, whole.choices[0].message.content)
+        assert [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason] == ["stop"]
+        assert [c.choices[0].delta.role for c in chunks if c.choices and c.choices[0].delta.role] == ["assistant"]
+        assert len({(c.id, c.created, c.model) for c in chunks}) == 1, "id, created or model change within the stream"
+        assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens == whole.usage.completion_tokens, chunks[-1]
+        assert sum(c.usage is not None for c in chunks) == 1
+        quiet = list(self.ask(stream=True))
+        assert all(c.usage is None for c in quiet), "usage that nobody asked for"
+
+    def every_byte_alone(self):
+        chunks = list(self.ask(model="mock-split", messages=[{"role": "user", "content": "hello"}], stream=True, max_tokens=12))
+        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+
+    def unicode(self):
+        whole = self.ask(model="mock-unicode").choices[0].message.content
+        chunks = self.ask(model="mock-unicode", stream=True)
+        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole
+
+    def length(self):
+        assert self.ask(max_tokens=3).choices[0].finish_reason == "length"
+
+    def tools(self):
+        if "tools" not in self.has:
+            return self.refused("a tool", model="mock-tools", tools=[WEATHER])
+        asked = {"model": "mock-tools-parallel", "tools": [WEATHER, CLOCK]}
+        answer = self.ask(**asked)
+        calls = answer.choices[0].message.tool_calls
+        assert answer.choices[0].finish_reason == "tool_calls", answer.choices[0]
+        assert [c.function.name for c in calls] == ["get_weather", "now"], calls
+        assert "city" in json.loads(calls[0].function.arguments) and len({c.id for c in calls}) == 2, calls
+        # The same, streamed.
+        streamed = {}
+        finish = []
+        for chunk in self.ask(stream=True, **asked):
+            for choice in chunk.choices:
+                finish += [choice.finish_reason] if choice.finish_reason else []
+                for call in choice.delta.tool_calls or []:
+                    name, arguments = streamed.get(call.index, ("", ""))
+                    streamed[call.index] = (name + (call.function.name or ""), arguments + (call.function.arguments or ""))
+        assert finish == ["tool_calls"], finish
+        assert [(n, json.loads(a)) for n, a in (streamed[i] for i in sorted(streamed))] == [
+            (c.function.name, json.loads(c.function.arguments)) for c in calls
+        ], streamed
+        # And the results back, in the other order.
+        results = [{"role": "tool", "tool_call_id": c.id, "content": f"result {c.function.name}"} for c in reversed(calls)]
+        history = [*MESSAGES, answer.choices[0].message.model_dump(exclude_none=True), *results]
+        last = self.ask(model="mock-tools", tools=[WEATHER, CLOCK], messages=history)
+        assert last.choices[0].finish_reason == "stop", last.choices[0]
+        content = last.choices[0].message.content
+        assert "result get_weather" in content or "result now" in content, content
+
+    def call_without_arguments(self):
+        if "tools" not in self.has:
+            return
+        asked = {"model": "mock-tools-noargs", "tools": [CLOCK]}
+        assert json.loads(self.ask(**asked).choices[0].message.tool_calls[0].function.arguments) == {}
+        arguments = ""
+        for chunk in self.ask(stream=True, **asked):
+            for choice in chunk.choices:
+                arguments += "".join(call.function.arguments or "" for call in choice.delta.tool_calls or [])
+        assert json.loads(arguments or "{}") == {}, arguments
+
+    def tool_choice(self):
+        if "tools" not in self.has:
+            return
+        options = {"tools": [WEATHER, CLOCK], "tool_choice": {"type": "function", "function": {"name": "now"}}}
+        if "tool_choice" not in self.has:
+            return self.refused("a named tool_choice", **options)
+        assert self.ask(**options).choices[0].message.tool_calls[0].function.name == "now"
+        required = self.ask(tools=[WEATHER], tool_choice="required")
+        assert required.choices[0].finish_reason == "tool_calls", required.choices[0]
+
+    def schema(self):
+        if "schema" not in self.has:
+            return self.refused("a JSON schema", response_format=SCHEMA)
+        answer = self.ask(response_format=SCHEMA).choices[0]
+        person = json.loads(answer.message.content)
+        assert isinstance(person["name"], str) and isinstance(person["age"], int), person
+        assert answer.finish_reason == "stop" and not answer.message.tool_calls, answer
+        chunks = self.ask(response_format=SCHEMA, stream=True)
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert json.loads(text) == person, text
+
+    def image(self):
+        messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE]}]
+        if "image" not in self.has:
+            return self.refused("an image", messages=messages)
+        assert self.ask(messages=messages).choices[0].message.content
+
+    def reasoning(self):
+        if "reasoning" not in self.has:
+            return
+        whole = self.ask(model="mock-reasoning").choices[0].message
+        assert whole.reasoning_content and whole.content, whole
+        thought = ""
+        for chunk in self.ask(model="mock-reasoning", stream=True):
+            for choice in chunk.choices:
+                thought += getattr(choice.delta, "reasoning_content", None) or ""
+        assert thought == whole.reasoning_content, thought
+
+    def errors(self):
+        for status, kind in ((401, openai.AuthenticationError), (429, openai.RateLimitError), (500, openai.InternalServerError)):
+            for options in ({}, {"stream": True}):
+                try:
+                    self.ask(model=f"mock-error-{status}", **options)
+                except kind as error:
+                    assert error.status_code == status and error.body["message"], error
+                    if status == 429:
+                        assert error.response.headers["retry-after"], error.response.headers
+                else:
+                    raise AssertionError(f"{status} is no {kind.__name__}")
+
+    def error_in_the_stream(self):
+        text = ""
+        try:
+            for chunk in self.ask(model="mock-error-stream", stream=True):
+                text += "".join(c.delta.content or "" for c in chunk.choices)
+                assert not any(c.finish_reason for c in chunk.choices), "a failed stream has a finish_reason"
+        except openai.APIError as error:
+            assert text and error.message, error
+            return
+        raise AssertionError("the stream ended as if nothing had happened")
+
+    def embeddings(self):
+        if "embeddings" not in self.has:
+            return
+        model = self.profile.get("embedding_model", "mock")
+        one = self.client.embeddings.create(model=model, input="two words")
+        assert len(one.data) == 1 and len(one.data[0].embedding) > 4, one
+        two = self.client.embeddings.create(model=model, input=["two words", "another"], encoding_format="float")
+        assert [d.index for d in two.data] == [0, 1]
+        assert all(abs(a - b) < 1e-6 for a, b in zip(two.data[0].embedding, one.data[0].embedding)), "the order or the vector changed"
+
+    def completions(self):
+        if "completions" not in self.has:
+            return
+        whole = self.client.completions.create(model="mock-fast", prompt="Once upon a time", max_tokens=40)
+        assert whole.object == "text_completion" and whole.choices[0].text and whole.choices[0].finish_reason, whole
+        chunks = list(self.client.completions.create(model="mock-fast", prompt="Once upon a time", max_tokens=40, stream=True))
+        assert "".join(c.choices[0].text for c in chunks if c.choices) == whole.choices[0].text, chunks
+
+
+CHECKS = [
+    "chat", "stream", "every_byte_alone", "unicode", "length", "tools", "call_without_arguments", "tool_choice", "schema", "image",
+    "reasoning", "errors", "error_in_the_stream", "embeddings", "completions",
+]  # fmt: skip
+
+
+def main():
+    failed = 0
+    for profile in json.loads(os.environ["PROFILES"]):
+        checks = Checks(os.environ["BASE_URL"], profile)
+        for name in CHECKS:
+            try:
+                getattr(checks, name)()
+            except Exception:
+                failed += 1
+                print(f"not ok - {profile['name']}: {name}\n{traceback.format_exc()}", flush=True)
+            else:
+                print(f"ok - {profile['name']}: {name}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
