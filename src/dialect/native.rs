@@ -6,7 +6,7 @@ use super::{
     Ingress,
     anthropic::Anthropic,
     anthropic_complete::AnthropicComplete,
-    bedrock::Converse,
+    bedrock::{Converse, embeddings},
     cohere,
     gemini::{Gemini, GeminiArray, GeminiEmbeddings},
     ollama,
@@ -99,6 +99,7 @@ pub fn native_default(format: Format, task: Task) -> Option<Native> {
         (Format::Gemini, Task::Chat) => &Gemini,
         (Format::Gemini, Task::Embeddings) => &GeminiEmbeddings::Single,
         (Format::Bedrock, Task::Chat) => &Converse,
+        (Format::Bedrock, Task::Embeddings) => &embeddings::Invoke,
         (Format::Cohere, Task::Chat) => &cohere::ChatV1,
         (Format::Cohere, Task::Completions) => &cohere::Generate,
         (Format::Cohere, Task::Embeddings) => &cohere::Embed,
@@ -183,18 +184,19 @@ fn bedrock(segments: &[&str]) -> Option<Native> {
     if model.is_empty() || model.iter().any(|part| part.is_empty()) {
         return None;
     }
-    let stream = match *operation {
-        "converse" => false,
-        "converse-stream" => true,
+    let model = model.join("%2F");
+    let (task, stream) = match *operation {
+        "converse" => (Task::Chat, false),
+        "converse-stream" => (Task::Chat, true),
+        "invoke" if embeddings::of(&decoded(&model)).is_some() => (Task::Embeddings, false),
         _ => return None,
     };
-    let model = model.join("%2F");
     Some(Native {
         model: Some(decoded(&model)),
         stream: Some(stream),
         ..at(
             Format::Bedrock,
-            Task::Chat,
+            task,
             &format!("/model/{model}/{operation}"),
         )?
     })
@@ -313,6 +315,13 @@ mod tests {
                 None,
                 "Chat arn:aws:bedrock:eu-west-1:1:inference-profile/p Some(false)",
             ),
+            (
+                Format::Bedrock,
+                "/model/amazon.titan-embed-text-v2:0/invoke",
+                None,
+                "Embeddings amazon.titan-embed-text-v2:0 Some(false)",
+            ),
+            (Format::Bedrock, "/model/meta.llama3/invoke", None, ""),
             (Format::Bedrock, "/model//converse", None, ""),
             (Format::Cohere, "/v2/chat", None, "Chat - None"),
             (Format::Ollama, "/api/generate", None, "Completions - None"),

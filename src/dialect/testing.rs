@@ -83,7 +83,7 @@ pub(crate) fn as_openai(egress: &dyn Egress, media_type: &str, bytes: &[u8]) -> 
 pub(crate) fn streamed(ingress: &dyn Ingress, response: &ChatResponse) -> Vec<u8> {
     let (mut encoder, mut out) = (ingress.stream_encoder(true), BytesMut::new());
     events_of(response, &mut |event: Event<'_>| {
-        encoder.event(&event, &mut out)
+        encoder.event(&event, &mut out);
     });
     out.to_vec()
 }

@@ -1,12 +1,13 @@
 //! Which way leads to an upstream: direct, or by a proxy of the profile or of the environment.
 //!
-//! The environment is read as curl reads it, with two exceptions of our own: loopback upstreams go direct, and a proxy
-//! that is this process's own listener is left out, since a request would come round for ever.
+//! The environment is read as curl reads it, with two exceptions of our own: loopback and link-local upstreams (the clouds'
+//! metadata services) go direct, and a proxy that is this process's own listener is left out, since a request would come
+//! round for ever.
 
 use std::{
     collections::HashMap,
     env, fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use http::{HeaderValue, Uri};
@@ -214,7 +215,7 @@ impl Proxies {
         };
         let proxy = if let Some(own) = own {
             Proxy::of_profile(own)
-        } else if is_loopback(host) {
+        } else if is_loopback(host) || is_link_local(host) {
             return Ok(Route::Direct);
         } else if let Some((variable, proxy)) = named {
             if self.wanted.intercept(uri).is_none() {
@@ -245,6 +246,11 @@ pub(crate) fn is_loopback(host: &str) -> bool {
         Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
         Err(_) => is_localhost(host),
     }
+}
+
+/// Whether this is an IPv4 address of this link alone: to a proxy it is another machine, or none.
+fn is_link_local(host: &str) -> bool {
+    host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_link_local())
 }
 
 /// `localhost` and what is below it (RFC 6761, 6.3).
@@ -318,6 +324,7 @@ mod tests {
                 "direct",
             ),
             (&[("http_proxy", "p")], "http://a.example/", "Http p:1080"),
+            (&[("http_proxy", "p")], "http://169.254.169.254/", "direct"),
             (
                 &[("http_proxy", "https://p")],
                 "http://a.example/",

@@ -37,7 +37,7 @@ impl Provider for Anthropic {
         match call.operation {
             Operation::Chat => "/v1/messages".into(),
             Operation::Completions => "/v1/complete".into(),
-            _ => format!("/v1{}", call.path),
+            _ => call.path.to_owned(),
         }
     }
 

@@ -81,10 +81,6 @@ impl Provider for Ollama {
         }
         match path(call.operation) {
             Some(path) => path.into(),
-            // A root of the profile's is the origin.
-            None if call.options.base_url.is_some() && !call.path.starts_with("/api/") => {
-                format!("/v1{}", call.path)
-            }
             None => call.path.to_owned(),
         }
     }

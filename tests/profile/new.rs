@@ -58,6 +58,14 @@ fn every_built_in_profile_is_a_start() {
                 "--option",
                 "azure_deployment_id=d",
             ]),
+            "vertex" => args.extend([
+                "--option",
+                "gemini.api_endpoint=europe-west4-aiplatform.googleapis.com",
+                "--option",
+                "gemini.project_id=p",
+                "--option",
+                "gemini.location_id=europe-west4",
+            ]),
             "databricks" => args.extend(["--option", "databricks.workspace_instance_id=dbc-1"]),
             _ => {}
         }

@@ -3,7 +3,7 @@
 `tests/sdk/run` drives the OpenAI SDK through all of them, and `tests/readme.py` holds README's table against them.
 """
 
-CHAT = ["completions", "embeddings", "image", "reasoning", "schema", "tool_choice", "tools"]
+CHAT = ["completions", "embeddings", "image", "reasoning", "schema", "tool_choice", "tools", "usage"]
 
 
 def without(*missing):
@@ -13,12 +13,12 @@ def without(*missing):
 # name: provider, what it has, model.options, below the mock's origin. The base URL is what the provider's own SDK takes.
 PROVIDERS = {
     "openai": ("openai", CHAT, {}, "/v1"),
-    "mistral": ("mistral", CHAT, {"mistral_format": "openai"}, "/v1"),
+    "mistral": ("mistral", without("usage"), {"mistral_format": "openai"}, "/v1"),
     "anthropic": ("anthropic", without("embeddings"), {"anthropic_version": "2023-06-01"}, ""),
     "gemini": ("gemini", without("completions"), {}, ""),
     "bedrock": ("bedrock", without("completions"), {"bedrock.aws_region": "us-east-1"}, ""),
-    "cohere": ("cohere", without("image", "schema", "tool_choice"), {}, ""),
-    "cohere-v2": ("cohere", ["image", "reasoning", "schema", "tools"], {"upstream_path": "/v2/chat"}, ""),
+    "cohere": ("cohere", without("image", "reasoning", "tool_choice"), {}, ""),
+    "cohere-v2": ("cohere", ["image", "reasoning", "schema", "tools", "usage"], {"upstream_path": "/v2/chat"}, ""),
     "ollama": ("ollama", without("tool_choice"), {}, ""),
     "mistral-ollama": ("mistral", without("tool_choice"), {"mistral_format": "ollama"}, ""),
 }

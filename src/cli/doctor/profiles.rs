@@ -289,7 +289,7 @@ async fn reached(
                 format!("aiproxy does not speak to provider `{provider}`"),
             );
         }
-        Endpoint::Unset(why) => return check(Status::Fail, why),
+        Endpoint::Unset(why) => return check(unless_named, why),
         Endpoint::At(at) => *at,
     };
     // Scheme, host and port: a path or query can hold a key.

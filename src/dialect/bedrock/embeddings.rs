@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::{family::Model, fault};
 use crate::{
-    dialect::{Egress, Encoded, Error, Fault, Loss, StreamDecoder, put, strangers, text::count},
+    dialect::{
+        Egress, Encoded, Error, Fault, Ingress, Loss, StreamDecoder, StreamEncoder, put, strangers,
+        text::count,
+    },
     llm::{ChatRequest, ChatResponse, EmbedInput, EmbedRequest, EmbedResponse, Format, Usage},
 };
 
@@ -25,6 +28,10 @@ pub struct Nova;
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed-v4.html>.
 #[derive(Debug)]
 pub struct Cohere;
+
+/// To clients: Titan's words for one text, Cohere's for several.
+#[derive(Debug)]
+pub struct Invoke;
 
 /// The format in which a model, by its id, embeds; `None`: it is not known to.
 #[must_use]
@@ -241,6 +248,68 @@ fn listed(body: &[u8]) -> Result<EmbedResponse, Error> {
     })
 }
 
+/// What clients send to be embedded, in Titan's and Cohere's words.
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(rename = "inputText")]
+    text: Option<String>,
+    texts: Option<Vec<String>>,
+    #[serde(alias = "output_dimension")]
+    dimensions: Option<u64>,
+    normalize: Option<bool>,
+    input_type: Option<String>,
+}
+
+impl Ingress for Invoke {
+    fn format(&self) -> Format {
+        Format::Bedrock
+    }
+
+    fn decode_request(&self, _: &[u8]) -> Result<ChatRequest, Error> {
+        Err(unsupported(
+            "a conversation where texts to embed are asked for",
+        ))
+    }
+
+    fn encode_response(&self, response: &ChatResponse) -> Vec<u8> {
+        super::Converse.encode_response(response)
+    }
+
+    fn decode_embeddings(&self, body: &[u8]) -> Result<EmbedRequest, Error> {
+        let asked: Asked = serde_json::from_slice(body)?;
+        let listed = asked.texts.is_some();
+        let texts = asked.texts.into_iter().flatten().chain(asked.text);
+        Ok(EmbedRequest {
+            input: texts.map(EmbedInput::Text).collect(),
+            listed,
+            dimensions: asked.dimensions,
+            normalize: asked.normalize,
+            purpose: asked.input_type,
+            ..EmbedRequest::default()
+        })
+    }
+
+    fn encode_embeddings(&self, request: &EmbedRequest, response: &EmbedResponse) -> Vec<u8> {
+        let json = if request.listed {
+            json!({"id": response.id, "embeddings": response.vectors, "response_type": "embeddings_floats"})
+        } else {
+            json!({
+                "embedding": response.vectors.first(),
+                "inputTextTokenCount": response.usage.map_or(0, |usage| usage.input),
+            })
+        };
+        json.to_string().into_bytes()
+    }
+
+    fn encode_fault(&self, fault: &Fault) -> Vec<u8> {
+        super::Converse.encode_fault(fault)
+    }
+
+    fn stream_encoder(&self, usage: bool) -> Box<dyn StreamEncoder> {
+        super::Converse.stream_encoder(usage)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,5 +426,31 @@ mod tests {
             Titan.decode_embeddings(b"{}").unwrap_err().to_string(),
             "'embedding' not in the answer"
         );
+    }
+
+    #[test]
+    fn what_clients_send_is_what_is_sent() {
+        for (egress, model, texts) in [
+            (
+                &Titan as &dyn Egress,
+                "amazon.titan-embed-text-v2:0",
+                vec!["a"],
+            ),
+            (&Cohere, "cohere.embed-english-v3", vec!["a", "b"]),
+        ] {
+            let asked = request(model, &texts);
+            let sent = egress.encode_embeddings(&asked).unwrap();
+            let read = Invoke.decode_embeddings(&sent.body).unwrap();
+            assert_eq!(read.input, asked.input);
+            let answer = EmbedResponse {
+                vectors: texts.iter().map(|_| vec![0.5, -1.0]).collect(),
+                ..EmbedResponse::default()
+            };
+            let written = Invoke.encode_embeddings(&read, &answer);
+            assert_eq!(
+                egress.decode_embeddings(&written).unwrap().vectors,
+                answer.vectors
+            );
+        }
     }
 }

@@ -135,6 +135,8 @@ fn finish(reason: &str) -> Option<Finish> {
     Some(match reason {
         "" | "FINISH_REASON_UNSPECIFIED" => return None,
         "STOP" => Finish::Stop,
+        // Not Google's word, but one that servers of its format use.
+        "FUNCTION_CALL" => Finish::ToolCalls,
         "MAX_TOKENS" => Finish::Length,
         "SAFETY"
         | "RECITATION"

@@ -169,54 +169,17 @@ fn others() -> Vec<Service> {
         settings: Vec::new(),
     };
     let bearer = "Authorization";
-    vec![
-        Service {
-            options: vec![("anthropic_version".into(), "2023-06-01".into())],
-            ..service(
-                "anthropic",
-                "Claude through Anthropic",
-                "x-api-key",
-                Some("ANTHROPIC_API_KEY"),
-            )
-        },
-        Service {
-            asked: vec!["bedrock.aws_region".into()],
-            ..service(
-                "bedrock",
-                "Models on Amazon Bedrock, with AWS's own credentials",
-                bearer,
-                None,
-            )
-        },
-        service(
-            "cohere",
-            "Command through Cohere",
+    vec![Service {
+        provider: "openai".into(),
+        base_url: Address::Asked(None),
+        forwards_other_paths: true,
+        ..service(
+            COMPATIBLE,
+            "Any other service of OpenAI's format",
             bearer,
-            Some("CO_API_KEY"),
-        ),
-        service(
-            "gemini",
-            "Gemini through Google AI Studio",
-            "x-goog-api-key",
-            Some("GEMINI_API_KEY"),
-        ),
-        Service {
-            base_url: Address::Asked(None),
-            asked: vec!["llama2_format".into()],
-            ..service("llama2", "A Llama server of your own", bearer, None)
-        },
-        Service {
-            provider: "openai".into(),
-            base_url: Address::Asked(None),
-            forwards_other_paths: true,
-            ..service(
-                COMPATIBLE,
-                "Any other service of OpenAI's format",
-                bearer,
-                None,
-            )
-        },
-    ]
+            None,
+        )
+    }]
 }
 
 #[cfg(test)]

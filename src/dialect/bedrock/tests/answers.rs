@@ -33,7 +33,8 @@ fn a_client_of_openais_sees_the_whole_answer() {
     let seen: Value = serde_json::from_slice(&seen).unwrap();
     assert_eq!(
         seen["choices"][0]["message"],
-        json!({"role": "assistant", "content": "Sunny.", "refusal": null, "reasoning_content": "hm", "tool_calls": [
+        json!({"role": "assistant", "content": "Sunny.", "reasoning_content": "hm",
+            "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "sig"}], "tool_calls": [
             {"id": "tooluse_1", "type": "function", "function": {"name": "f", "arguments": "{\"b\":1,\"a\":[2,null]}"}},
             {"id": "tooluse_2", "type": "function", "function": {"name": "now", "arguments": "{}"}},
         ]})

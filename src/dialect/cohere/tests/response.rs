@@ -76,7 +76,7 @@ fn v2_answers_are_read() {
     assert_eq!(
         json["choices"][0]["message"],
         json!({
-            "role": "assistant", "content": "I will ask both.", "refusal": null, "reasoning_content": "hm",
+            "role": "assistant", "content": "I will ask both.", "reasoning_content": "hm",
             "tool_calls": [
                 {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
                 {"id": "b", "type": "function", "function": {"name": "now", "arguments": "{}"}},

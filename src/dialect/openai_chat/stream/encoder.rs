@@ -42,6 +42,8 @@ struct Part {
     text: String,
     /// Signature of reasoning, or what was redacted.
     signature: String,
+    /// A call's arguments have begun.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -171,6 +173,7 @@ impl Encoder {
                 slot,
                 text: String::new(),
                 signature: String::new(),
+                told: false,
             });
         }
         if let (Kind::ToolCall { id, name }, Slot::Tool(index)) = (kind, slot) {
@@ -218,11 +221,32 @@ impl Encoder {
     }
 
     /// A part is whole: its signature is, too.
+    fn arguments(&mut self, out: &mut BytesMut, choice: u32, index: u64, json: &str) {
+        self.chunk(out, choice, None, |out| {
+            let _ = write!(
+                out.writer(),
+                "\"tool_calls\":[{{\"index\":{index},\"function\":{{"
+            );
+            field(out, "arguments", json);
+            out.put_slice(b"}}]");
+        });
+    }
+
     fn close(&mut self, out: &mut BytesMut, number: u32) {
         let Some(part) = self.part(number) else {
             return;
         };
         let (choice, slot) = (part.choice, part.slot);
+        // A call without arguments has none of these events, and clients parse what they joined.
+        if let Slot::Tool(index) = slot
+            && !std::mem::replace(&mut part.told, true)
+        {
+            self.arguments(out, choice, index, "{}");
+            return;
+        }
+        let Some(part) = self.part(number) else {
+            return;
+        };
         let (text, signature) = (
             std::mem::take(&mut part.text),
             std::mem::take(&mut part.signature),
@@ -342,14 +366,10 @@ impl StreamEncoder for Encoder {
             Event::Signature { part, value } => self.signature(out, *part, value),
             Event::Arguments { part, json } => {
                 if let Some((choice, Slot::Tool(index))) = self.place(*part) {
-                    self.chunk(out, choice, None, |out| {
-                        let _ = write!(
-                            out.writer(),
-                            "\"tool_calls\":[{{\"index\":{index},\"function\":{{"
-                        );
-                        field(out, "arguments", json);
-                        out.put_slice(b"}}]");
-                    });
+                    if let Some(part) = self.part(*part) {
+                        part.told |= !json.is_empty();
+                    }
+                    self.arguments(out, choice, index, json);
                 }
             }
             Event::Close { part } => self.close(out, *part),

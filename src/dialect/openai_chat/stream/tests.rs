@@ -532,6 +532,8 @@ fn a_calls_signature_comes_with_the_call() {
             r#"{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]}"#,
             r#"{"tool_calls":[{"index":1,"function":{"arguments":""},"extra_content":{"google":{"thought_signature":"late"}}}]}"#,
             r#"{"tool_calls":[{"index":2,"id":"t","type":"function","function":{"name":"f","arguments":""}}]}"#,
+            // A call without arguments (TRAPS 1.2).
+            r#"{"tool_calls":[{"index":2,"function":{"arguments":"{}"}}]}"#,
         ]
     );
 }
