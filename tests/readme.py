@@ -3,6 +3,7 @@
 
     tests/readme.py BINARY [README.md]         run everything that is marked
     tests/readme.py --test-commands [README.md]   print the block marked `test`, for CI to run
+    tests/readme.py --table                    print the table of providers and what their formats have
 
 A comment on the line before a fenced block says what the block is:
 
@@ -18,6 +19,8 @@ and, after any of `run` and `serve`: `in=repo` (run in the checkout; else in an 
 `timeout=SECONDS` (default 60; for `serve` until it is ready). Every block of shell commands (sh, bash, shell, console) must have
 a comment, so that none goes stale unseen. In `console` blocks only lines that begin with `$ ` are run. `run` also takes python
 blocks and js blocks, which get the OpenAI SDKs of tests/sdk.
+
+The table after `<!-- ci: table -->` must be what `--table` prints, of tests/sdk/providers.py.
 
 Outputs are compared loosely: `...` on a line of its own stands for any lines, within a line for any text; any number equals
 any other, and so do numbers with a unit of the same kind (`3 ms`, `1.2 s`); ids of 10 characters, the home's path, trailing
@@ -40,6 +43,7 @@ import time
 sys.dont_write_bytecode = True  # leaves no __pycache__ in the checkout
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "sdk"))
 import harness
+import providers
 
 SHELLS = {"sh", "bash", "shell", "console"}
 PORT = 8765
@@ -84,6 +88,8 @@ def blocks(readme):
             if marker:
                 block.action, block.reason, block.options = marker
             marker = None
+        elif line == "<!-- ci: table -->":
+            continue
         elif comment := re.fullmatch(r"\s*<!-- ci: (\w+)\s*(.*?)\s*-->", line):
             marker = parse(number, *comment.groups())
         elif marker and line.strip():
@@ -94,6 +100,35 @@ def blocks(readme):
         if block.language in SHELLS and not block.action:
             raise Wrong(f"line {block.line}: shell commands without a `<!-- ci: ... -->` comment (run, serve, test or skip REASON)")
     return found
+
+
+def table():
+    """The lines of the table: a row for each profile of tests/sdk/providers.py, a column for each feature that one of them has."""
+    profiles = providers.PROVIDERS.values()
+    features = sorted({feature for _, has, _, _ in profiles for feature in has})
+    of_provider = [provider for provider, *_ in profiles]
+    rows = [["provider", *(feature.replace("_", " ") for feature in features)], ["---"] + [":-:"] * len(features)]
+    for provider, has, options, _ in profiles:
+        name = f"`{provider}`"
+        if of_provider.count(provider) > 1 and options:
+            name += " with " + ", ".join(f'`{key} = "{value}"`' for key, value in options.items())
+        rows.append([name, *("✓" if feature in has else "–" for feature in features)])
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def check_table(readme):
+    """Fails with the first line of the README's table that differs from the data."""
+    lines = readme.read_text().splitlines()
+    if lines.count("<!-- ci: table -->") != 1:
+        raise Wrong("one line must be `<!-- ci: table -->`, and after it must stand what `tests/readme.py --table` prints")
+    begun = lines.index("<!-- ci: table -->") + 1
+    end = next((number for number in range(begun, len(lines)) if not lines[number].startswith("|")), len(lines))
+    shown, wanted = lines[begun:end], table()
+    for number in range(max(len(shown), len(wanted))):
+        has, should = ("".join(side[number : number + 1]) for side in (shown, wanted))
+        if has != should:
+            raise Wrong(f"line {begun + number + 1}: the table is\n{has}\nand by tests/sdk/providers.py\n{should}\n(tests/readme.py --table)")
+    print(f"ok - line {begun + 1}: the table is that of tests/sdk/providers.py", flush=True)
 
 
 def parse(number, action, rest):
@@ -286,6 +321,9 @@ def follow(readme, program, no_install):
 def main(arguments):
     no_install = "--no-install" in arguments
     test_commands = "--test-commands" in arguments
+    if arguments == ["--table"]:
+        print("\n".join(table()))
+        return 0
     paths = [a for a in arguments if a not in ("--no-install", "--test-commands")]
     if len(paths) not in ((0, 1) if test_commands else (1, 2)) or any(p.startswith("-") for p in paths):
         print(__doc__.partition("\n\nA comment")[0], file=sys.stderr)
@@ -298,6 +336,7 @@ def main(arguments):
                 raise Wrong("no block is marked `<!-- ci: test -->`")
             print("".join(commands), end="")
         else:
+            check_table(readme)
             follow(readme, harness.binary(paths[:1], "tests/readme.py BINARY [README.md]"), no_install)
     except harness.Unavailable as missing:
         print(f"skipped - an SDK cannot be installed: {missing}")

@@ -1,8 +1,10 @@
 //! Who speaks which format, where, and with which departures. Pure: settings and bytes in, URLs, headers and edits out.
 //!
-//! To add a provider: one file here with a unit struct that implements [`Provider`], and one line in `ALL`. A service that speaks
-//! OpenAI's format without departures needs no code at all: `provider = "openai"` and `[aiproxy] base_url` in a profile. It imports
-//! `dialect`, `llm`, `keys` and `wire::envelope`.
+//! To add a provider: one file here with a unit struct that implements [`Provider`], its `mod` line and its line in `ALL` (and in `NAMES`,
+//! if Kong does not know it). A wire format that is new is one folder in `dialect` with an [`Egress`], its `mod` line there, its name in
+//! [`Format`], and a line in `dialect::native` for the paths at which its own clients ask. A service that speaks OpenAI's format without
+//! departures needs no code at all: `provider = "openai"` and `[aiproxy] base_url` in a profile. It imports `dialect`, `llm`, `keys` and
+//! `wire::envelope`.
 
 mod anthropic;
 mod azure;

@@ -22,7 +22,7 @@ use super::{
     served::{Served, body_limit},
 };
 use crate::{
-    dialect::{Fault, Ingress, openai_chat::OpenAiChat},
+    dialect::{Fault, Ingress, any_native, openai_chat::OpenAiChat},
     exchange::{Ledger, Recorder},
     keys::Keys,
     pipeline::{
@@ -216,7 +216,8 @@ impl App {
         };
         let query = parts.uri.query();
         let named_by_body = operation_of(path.trim_end_matches('/'))
-            .is_some_and(|(operation, _)| operation.is_read());
+            .is_some_and(|(operation, _)| operation.is_read())
+            || any_native(path.trim_end_matches('/'), query).is_some();
         if !named_by_body || parts.method != Method::POST {
             return match Way::of(default, &path, query, Asked::Body) {
                 Err(fault) => {

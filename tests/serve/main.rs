@@ -18,6 +18,7 @@ mod fidelity;
 mod gate;
 mod lifecycle;
 mod log;
+mod providers;
 mod routing;
 mod streaming;
 mod timeouts;

@@ -38,7 +38,7 @@ fn message(parts: Value, finish: Value, tokens: u64) -> Value {
 }
 
 #[test]
-fn text_reasoning_and_usage() {
+fn trap_1_5_usage_is_a_running_total_and_thoughts_are_text_apart() {
     let stream = [
         message(json!([{"text": "Hm", "thought": true}]), Value::Null, 0),
         message(json!([{"text": "m.", "thought": true}]), Value::Null, 0),
