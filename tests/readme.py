@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Follows a README: runs its commands in a fresh home and compares what they print.
 
-    tests/readme.py BINARY [README.md]         run everything that is marked
+    tests/readme.py BINARY [README.md]            run everything that is marked
     tests/readme.py --test-commands [README.md]   print the block marked `test`, for CI to run
-    tests/readme.py --table                    print the table of providers and what their formats have
+    tests/readme.py --table                       print the table of providers and what their formats have
 
 A comment on the line before a fenced block says what the block is:
 
@@ -127,7 +127,8 @@ def check_table(readme):
     for number in range(max(len(shown), len(wanted))):
         has, should = ("".join(side[number : number + 1]) for side in (shown, wanted))
         if has != should:
-            raise Wrong(f"line {begun + number + 1}: the table is\n{has}\nand by tests/sdk/providers.py\n{should}\n(tests/readme.py --table)")
+            place = f"line {begun + number + 1}"
+            raise Wrong(f"{place}: the table is\n{has}\nand by tests/sdk/providers.py\n{should}\n(tests/readme.py --table)")
     print(f"ok - line {begun + 1}: the table is that of tests/sdk/providers.py", flush=True)
 
 

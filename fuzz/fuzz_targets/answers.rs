@@ -54,6 +54,12 @@ fn events(
             events.push(format!("{bare} {decoded:?}"));
         }
     });
+    if whole {
+        decoder.end(&mut |event: Event<'_>| {
+            clients.event(&event);
+            events.push(format!("{event:?}"));
+        });
+    }
     events.extend(error.map(|error| error.to_string()));
     (events, whole && decoder.is_complete())
 }

@@ -4,18 +4,71 @@
 
 use aiproxy::{
     dialect::{
-        Egress, Ingress, openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
+        Egress, Ingress,
+        anthropic::Anthropic,
+        anthropic_complete::AnthropicComplete,
+        bedrock::{self, Converse},
+        cohere,
+        gemini::{Gemini, GeminiArray, GeminiEmbeddings, Vertex},
+        ollama,
+        openai_chat::OpenAiChat,
+        openai_completions::OpenAiCompletions,
         openai_embeddings::OpenAiEmbeddings,
+        tgi,
     },
     wire::{Frame, FrameError, Framer, Framing},
 };
 use bytes::Bytes;
 
 /// The formats that aiproxy sends upstream. A new one is a line here.
-pub const EGRESS: &[&dyn Egress] = &[&OpenAiChat, &OpenAiCompletions, &OpenAiEmbeddings];
+pub const EGRESS: &[&dyn Egress] = &[
+    &OpenAiChat,
+    &OpenAiCompletions,
+    &OpenAiEmbeddings,
+    &Anthropic,
+    &AnthropicComplete,
+    &Converse,
+    &bedrock::embeddings::Titan,
+    &bedrock::embeddings::Nova,
+    &bedrock::embeddings::Cohere,
+    &cohere::ChatV1,
+    &cohere::ChatV2,
+    &cohere::Generate,
+    &cohere::Embed,
+    &Gemini,
+    &Vertex,
+    &GeminiEmbeddings::Single,
+    &GeminiEmbeddings::Batch,
+    &GeminiEmbeddings::Predict,
+    &ollama::Ollama,
+    &ollama::Generate,
+    &tgi::Tgi,
+    &tgi::Chat,
+    &tgi::Llama2::Chat,
+    &tgi::Llama2::Completions,
+];
 
 /// The formats that clients speak. A new one is a line here.
-pub const INGRESS: &[&dyn Ingress] = &[&OpenAiChat];
+pub const INGRESS: &[&dyn Ingress] = &[
+    &OpenAiChat,
+    &OpenAiCompletions,
+    &OpenAiEmbeddings,
+    &Anthropic,
+    &AnthropicComplete,
+    &Converse,
+    &bedrock::embeddings::Invoke,
+    &cohere::ChatV1,
+    &cohere::ChatV2,
+    &cohere::Generate,
+    &cohere::Embed,
+    &Gemini,
+    &GeminiArray,
+    &GeminiEmbeddings::Single,
+    &GeminiEmbeddings::Batch,
+    &ollama::Ollama,
+    &ollama::Generate,
+    &tgi::Tgi,
+];
 
 /// The media types under which a provider may stream.
 pub const MEDIA_TYPES: &[&str] = &[

@@ -64,7 +64,7 @@ pub(super) fn compose(
     {
         return Err(no_transformer(route.provider.name(), operation).into());
     }
-    let native = inbound.native.is_some();
+    let native = decided.native;
     let same_format =
         native || egress.is_none_or(|egress| egress.format() == inbound.ingress.format());
     let uri = provider::uri(route.provider, &call)?;

@@ -85,6 +85,8 @@ pub(super) struct Decided {
     pub(super) stream: bool,
     /// The request offers tools, or carries what came of them. Only known where the provider's format is not the client's.
     pub(super) tools: bool,
+    /// The client speaks the provider's own format: its body passes unread.
+    pub(super) native: bool,
     /// The client asked for the usage of a stream.
     pub(super) asked_usage: bool,
 }
@@ -244,10 +246,12 @@ pub(super) fn decide(
         model,
         stream,
         tools: false,
+        native: inbound.native.is_some(),
         asked_usage,
     };
     let egress = route.provider.egress(&route.call(inbound, &decided));
-    if egress.is_some_and(|egress| egress.format() != inbound.ingress.format()) {
+    if egress.is_none_or(|egress| egress.format() != inbound.ingress.format()) {
+        decided.native = false;
         decided.tools = carries_tools(body);
     }
     Ok(decided)
@@ -257,7 +261,8 @@ pub(super) fn decide(
 fn carries_tools(body: &Envelope<'_>) -> bool {
     let called = || {
         let messages = body.get("messages").map_or("", |messages| messages.get());
-        messages.contains("\"tool_call") || messages.contains("\"function_call\"")
+        let words = ["\"tool_call", "\"tool_use\"", "\"function_call\""];
+        words.iter().any(|word| messages.contains(word))
     };
     body.has("tools") && !body.is_empty_list("tools") || body.has("functions") || called()
 }
@@ -266,10 +271,8 @@ impl Route<'_> {
     /// What the provider looks at.
     pub(super) fn call<'a>(&'a self, inbound: &'a Inbound, decided: &'a Decided) -> Call<'a> {
         let operation = inbound.target.operation();
-        let own_path = inbound
-            .native
-            .as_ref()
-            .and_then(|native| native.path.as_deref());
+        let native = inbound.native.as_ref().filter(|_| decided.native);
+        let own_path = native.and_then(|native| native.path.as_deref());
         Call {
             operation,
             path: own_path.unwrap_or(operation.path()),

@@ -46,6 +46,24 @@ impl Verbosity {
     }
 }
 
+/// Libraries that handle credentials: at finer levels they write them down. Not even `RUST_LOG` gets more of them.
+const QUOTING: &[&str] = &[
+    "aws_config=error",
+    "aws_runtime=error",
+    "aws_sdk_sso=error",
+    "aws_sdk_ssooidc=error",
+    "aws_sdk_sts=error",
+    "aws_sigv4=error",
+    "aws_smithy_runtime=error",
+    "aws_smithy_runtime_api=error",
+    "azure_core=error",
+    "azure_identity=error",
+    "google_cloud_auth=error",
+    "google_cloud_gax=error",
+    "reqwest=error",
+    "typespec_client_core=error",
+];
+
 /// Sends log lines to stderr from now on. `RUST_LOG` wins over `verbosity`. A second call does nothing.
 pub fn log_to_stderr(term: &Term, verbosity: Verbosity) {
     let wished = std::env::var("RUST_LOG").unwrap_or_default();
@@ -61,6 +79,12 @@ pub fn log_to_stderr(term: &Term, verbosity: Verbosity) {
             EnvFilter::new(verbosity.directives())
         })
     };
+    let filter = QUOTING
+        .iter()
+        .fold(filter, |filter, directive| match directive.parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        });
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -1,7 +1,8 @@
 //! Providers with formats of their own: where requests go, what becomes of answers and streams, and what cannot be carried.
 
 use crate::support::{
-    Ask, ProfileText, Server, Upstream, chat, chunk, json_response, payloads, response, text_of,
+    Ask, ProfileText, Server, Upstream, chat, chunk, completion, json_response, payloads, response,
+    text_of,
 };
 
 /// A chat profile of a provider whose API root is the upstream.
@@ -324,4 +325,24 @@ async fn with_mock_no_provider_is_asked() {
         }
     }
     upstream.was_not_called();
+}
+
+#[tokio::test]
+async fn a_client_of_another_providers_format_is_translated() {
+    let mut upstream = Upstream::start().await;
+    let text = ProfileText::openai(&upstream).line("ai-proxy", r#"llm_format = "anthropic""#);
+    let server = Server::of(&text);
+    let body = r#"{"model":"m1","max_tokens":9,"system":"be brief","messages":[{"role":"user","content":"hi"}]}"#;
+    let client = Ask::post("/up/v1/messages", body).send(&server).await;
+    let mut call = upstream.call().await;
+    assert_eq!(call.target(), "POST /v1/chat/completions");
+    let sent = call.json();
+    assert_eq!(sent["messages"][0]["role"], "system");
+    assert_eq!(sent["max_tokens"], 9);
+    call.write(json_response(200, completion("ok"))).await;
+    let reply = client.reply().await.clean().await;
+    let json = reply.json();
+    assert_eq!(json["type"], "message", "{json}");
+    assert_eq!(json["content"][0]["text"], "ok");
+    assert_eq!(json["stop_reason"], "end_turn");
 }

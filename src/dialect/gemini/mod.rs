@@ -1,7 +1,7 @@
 //! Google's Gemini: `generateContent`, `streamGenerateContent` and embeddings, <https://ai.google.dev/api/generate-content>.
 //!
 //! Model and stream stand in the URL, not in the body. The same format is spoken by the Gemini API and by Vertex AI,
-//! <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, with few departures: [`Api`].
+//! <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, with few departures.
 
 mod citations;
 mod config;

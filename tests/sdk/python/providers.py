@@ -1,7 +1,7 @@
 """The official OpenAI Python SDK through every provider of the mock: BASE_URL is the proxy's origin, PROFILES a JSON list.
 
 Each entry names a profile and what its provider's format has: tools, tool_choice, schema, image, embeddings, completions. What it has not must be
-refused with a 400 that names it. One line per check; ends with 1 if one fails. The lines of README's table come from FEATURES (--table).
+refused with a 400 that names it. One line per check; ends with 1 if one fails.
 """
 
 import json
