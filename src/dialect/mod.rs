@@ -17,6 +17,7 @@ mod restore;
 pub(crate) mod testing;
 mod text;
 pub mod tgi;
+mod time;
 
 use std::fmt;
 

@@ -16,7 +16,6 @@ mod schema;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod time;
 mod wire;
 
 use bytes::Bytes;

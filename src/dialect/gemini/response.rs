@@ -8,13 +8,14 @@ use serde_json::{
 
 use super::{
     citations::{self, CitationMetadata, GroundingMetadata},
-    finish, finish_reason, ids, media, time, upgraded,
+    finish, finish_reason, ids, media, upgraded,
     wire::{self, OutContent, OutPart},
 };
 use crate::{
     dialect::{
         Error, put,
         text::{Text, count},
+        time,
     },
     llm::{ChatResponse, Choice, Finish, Format, Logprob, Part, Usage},
 };

@@ -11,7 +11,6 @@ mod response;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod time;
 
 use bytes::Bytes;
 

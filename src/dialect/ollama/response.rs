@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Error, Fault, Shape, done_reason, finish, time};
+use super::{Error, Fault, Shape, done_reason, finish};
 use crate::{
     dialect::{
         put,
         text::{Text, count},
+        time,
     },
     llm::{ChatResponse, Choice, Finish, Logprob, Part, Usage},
 };
@@ -204,7 +205,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
     let usage = line.usage();
     Ok(ChatResponse {
         model: line.model.or_empty().into_owned(),
-        created: time::parse(&created_at).filter(|seconds| *seconds > 0),
+        created: time::seconds(&created_at).filter(|seconds| *seconds > 0),
         choices: vec![Choice {
             parts,
             finish: Some(finish(&line.done_reason.or_empty(), called)),
@@ -251,7 +252,7 @@ pub(super) fn encode(response: &ChatResponse, shape: Shape) -> Vec<u8> {
 
 /// What every line begins with.
 pub(super) fn head(model: &str, created: Option<u64>) -> Value {
-    json!({"model": model, "created_at": time::format(created.unwrap_or_default())})
+    json!({"model": model, "created_at": time::stamp(created.unwrap_or_default())})
 }
 
 /// What a line says.

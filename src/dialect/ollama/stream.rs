@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use super::{
     Error, Shape, finish,
     response::{Line, Said, encode_call, head, logprobs, put_end, say},
-    time,
 };
 use crate::{
-    dialect::{StreamDecoder, StreamEncoder, put},
+    dialect::{StreamDecoder, StreamEncoder, put, time},
     llm::{Event, Finish, Kind, Sink, Usage},
     wire::{Frame, ndjson::write_line},
 };
@@ -115,7 +114,7 @@ impl StreamDecoder for Decoder {
             sink.event(Event::Start {
                 id: "".into(),
                 model: std::mem::take(&mut line.model).or_empty(),
-                created: time::parse(&created_at).filter(|seconds| *seconds > 0),
+                created: time::seconds(&created_at).filter(|seconds| *seconds > 0),
                 fingerprint: None,
             });
         }

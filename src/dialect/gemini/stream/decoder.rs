@@ -11,9 +11,10 @@ use crate::{
         gemini::{
             citations, errors, ids,
             response::{Candidate, Chunk, redacted},
-            time, upgraded,
+            upgraded,
             wire::Part,
         },
+        time,
     },
     llm::{Citation, Event, Finish, Kind, Sink, Usage},
     wire::Frame,
