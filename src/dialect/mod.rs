@@ -86,6 +86,11 @@ pub trait Egress: Sync {
         false
     }
 
+    /// Whether a model takes system messages.
+    fn takes_system(&self, _model: &str) -> bool {
+        true
+    }
+
     /// Reads the body of an answer whose status is an error.
     fn decode_error(&self, status: u16, body: &Bytes) -> Fault;
 

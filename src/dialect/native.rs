@@ -42,6 +42,32 @@ pub struct Native {
     pub stream: Option<bool>,
 }
 
+impl Native {
+    /// The same, asked for a whole answer, where the path says that it is to be a stream.
+    #[must_use]
+    pub fn whole(&self) -> Native {
+        let mut whole = self.clone();
+        if self.stream != Some(true) {
+            return whole;
+        }
+        whole.stream = Some(false);
+        for (streamed, plain) in [
+            ("streamGenerateContent", "generateContent"),
+            ("converse-stream", "converse"),
+            ("generate_stream", "generate"),
+        ] {
+            if let Some(before) = self
+                .path
+                .as_ref()
+                .and_then(|path| path.strip_suffix(streamed))
+            {
+                whole.path = Some(format!("{before}{plain}"));
+            }
+        }
+        whole
+    }
+}
+
 impl fmt::Debug for Native {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Native")
@@ -272,6 +298,28 @@ fn decoded(segment: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_streaming_path_has_a_whole_one() {
+        for (format, path, expected) in [
+            (
+                Format::Gemini,
+                "/v1beta/models/g:streamGenerateContent",
+                "/v1beta/models/g:generateContent",
+            ),
+            (
+                Format::Bedrock,
+                "/model/m/converse-stream",
+                "/model/m/converse",
+            ),
+            (Format::HuggingFace, "/generate_stream", "/generate"),
+            (Format::Anthropic, "/v1/messages", "/v1/messages"),
+        ] {
+            let whole = native(format, path, None).unwrap().whole();
+            assert_eq!(whole.path.as_deref(), Some(expected));
+            assert_ne!(whole.stream, Some(true));
+        }
+    }
 
     #[test]
     fn paths_tell_model_and_stream() {

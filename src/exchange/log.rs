@@ -151,7 +151,9 @@ impl Queue {
 }
 
 fn weight(exchange: &Exchange) -> usize {
-    BARE + exchange.log.as_ref().map_or(0, |log| log.weight())
+    let calls = exchange.call_logs.iter().flatten();
+    let calls: usize = calls.map(|log| log.material.weight()).sum();
+    BARE + calls + exchange.log.as_ref().map_or(0, |log| log.weight())
 }
 
 struct Feed(Arc<Queue>);

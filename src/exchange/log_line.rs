@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Exchange, Outcome, estimate,
+    CallLog, Exchange, LlmCall, Outcome, cost, estimate,
     kept::{Kept, Material},
     redact::Redactor,
 };
@@ -26,7 +26,21 @@ const SHORT_ERROR: usize = 200;
 pub(super) struct Shown<'a> {
     exchange: &'a Exchange,
     usage: Option<Usage>,
+    /// The tokens of each of the exchange's calls.
+    call_usage: Vec<Option<Usage>>,
     redactor: Redactor,
+}
+
+/// One LLM's part in an exchange, whichever plugin asked it.
+struct Part<'a> {
+    provider: &'a str,
+    model: &'a str,
+    answered_by: &'a str,
+    took: Duration,
+    /// From the request's way upstream to the first text of a stream.
+    first_token: Option<Duration>,
+    usage: Option<Usage>,
+    material: &'a Material,
 }
 
 impl<'a> Shown<'a> {
@@ -43,11 +57,29 @@ impl<'a> Shown<'a> {
                 .filter(|material| served && material.statistics && material.countable)
                 .and_then(estimate::usage)
         };
-        let secrets = material.map_or(&[][..], |material| &material.secrets);
+        let call_usage = exchange.calls.iter().zip(&exchange.call_logs);
+        let call_usage = call_usage.map(|(call, log)| {
+            let counted = || {
+                log.as_deref()
+                    .map(|log| &log.material)
+                    .filter(|material| material.statistics && material.countable)
+                    .and_then(estimate::usage)
+            };
+            let answered = call
+                .status
+                .is_some_and(|status| (200..300).contains(&status));
+            call.usage.or_else(|| answered.then(counted)?)
+        });
+        let logs = exchange.call_logs.iter().flatten();
+        let secrets = material
+            .into_iter()
+            .chain(logs.map(|log| &log.material))
+            .flat_map(|material| &material.secrets);
         Shown {
             exchange,
             usage: exchange.usage.or_else(counted),
-            redactor: Redactor::new(secrets.iter().map(ExposeSecret::expose_secret)),
+            call_usage: call_usage.collect(),
+            redactor: Redactor::new(secrets.map(ExposeSecret::expose_secret)),
         }
     }
 
@@ -80,24 +112,63 @@ impl<'a> Shown<'a> {
         if let Outcome::Failed(error) = &exchange.outcome {
             put(&mut line, "error", &*self.redactor.redact(error));
         }
-        if let Some(material) = exchange.log.as_deref() {
-            let proxy = self.proxy(material);
-            if !proxy.is_empty() {
-                put(&mut line, "ai", json!({"proxy": proxy}));
-            }
+        let (ai, cost) = self.plugins();
+        if !ai.is_empty() {
+            put(&mut line, "ai", ai);
+        }
+        if let Some(cost) = cost {
+            put(&mut line, "cost", cost);
         }
         let mut line = line.to_string().into_bytes();
         line.push(b'\n');
         line
     }
 
-    /// `ai.proxy`.
-    fn proxy(&self, material: &Material) -> Map<String, Value> {
+    /// `ai`: what each plugin's LLM did; and, where a transformer's did too, what all of them cost together.
+    fn plugins(&self) -> (Map<String, Value>, Option<f64>) {
+        let exchange = self.exchange;
+        let first = exchange.first_token_after.zip(exchange.sent_after);
+        let proxy = exchange.log.as_deref().map(|material| {
+            let part = Part {
+                provider: exchange.provider,
+                model: &exchange.model,
+                answered_by: &exchange.answered_by,
+                took: upstream_time(exchange),
+                first_token: first.map(|(first, sent)| first.saturating_sub(sent)),
+                usage: self.usage,
+                material,
+            };
+            ("proxy", part)
+        });
+        let calls = exchange.calls.iter().zip(&exchange.call_logs);
+        let calls = calls.zip(&self.call_usage);
+        let calls = calls.filter_map(|((call, log), usage)| {
+            Some((call.plugin, transformer(call, log.as_deref()?, *usage)))
+        });
+        let mut ai = Map::new();
+        let mut costs = Vec::new();
+        for (plugin, part) in proxy.into_iter().chain(calls) {
+            let shown = self.part(&part);
+            if shown.is_empty() {
+                continue;
+            }
+            let of_usage = |usage: &Value| usage.get("cost").and_then(Value::as_f64);
+            costs.extend(shown.get("usage").and_then(of_usage));
+            ai.insert(plugin.into(), shown.into());
+        }
+        let total = costs.iter().sum();
+        let asked = !exchange.calls.is_empty() && !costs.is_empty();
+        (ai, asked.then_some(total))
+    }
+
+    /// `ai.proxy`, and each transformer's.
+    fn part(&self, part: &Part<'_>) -> Map<String, Value> {
         let mut proxy = Map::new();
+        let material = part.material;
         if material.statistics {
-            proxy.insert("meta".into(), self.meta(material));
-            if let Some(usage) = self.usage {
-                proxy.insert("usage".into(), self.usage_json(&usage, material));
+            proxy.insert("meta".into(), self.meta(part));
+            if let Some(usage) = &part.usage {
+                proxy.insert("usage".into(), usage_json(usage, part));
             }
         }
         if material.payloads {
@@ -109,68 +180,22 @@ impl<'a> Shown<'a> {
         proxy
     }
 
-    fn meta(&self, material: &Material) -> Value {
-        let exchange = self.exchange;
-        let answered_by = match exchange.answered_by.as_str() {
-            "" => &exchange.model,
+    fn meta(&self, part: &Part<'_>) -> Value {
+        let answered_by = match part.answered_by {
+            "" => part.model,
             model => model,
         };
         let mut meta = json!({
-            "provider_name": exchange.provider,
-            "request_model": self.redactor.redact(&exchange.model),
+            "provider_name": part.provider,
+            "request_model": self.redactor.redact(part.model),
             "response_model": self.redactor.redact(answered_by),
-            "request_mode": if material.stream { "stream" } else { "oneshot" },
-            "llm_latency": millis(upstream_time(exchange)),
+            "request_mode": if part.material.stream { "stream" } else { "oneshot" },
+            "llm_latency": millis(part.took),
         });
-        for (key, value) in &material.meta {
+        for (key, value) in &part.material.meta {
             put(&mut meta, key, value.as_str());
         }
         meta
-    }
-
-    fn usage_json(&self, usage: &Usage, material: &Material) -> Value {
-        let exchange = self.exchange;
-        let mut json = json!({
-            "prompt_tokens": usage.prompt(),
-            "completion_tokens": usage.output,
-            "total_tokens": usage.total(),
-        });
-        if usage.cache_read > 0 || usage.cache_write > 0 {
-            put(
-                &mut json,
-                "prompt_tokens_details",
-                json!({"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}),
-            );
-        }
-        if usage.reasoning > 0 {
-            put(
-                &mut json,
-                "completion_tokens_details",
-                json!({"reasoning_tokens": usage.reasoning}),
-            );
-        }
-        // Whole milliseconds, and of the whole time upstream, as in Kong.
-        let per_token = millis(upstream_time(exchange)).checked_div(usage.output);
-        put(&mut json, "time_per_token", per_token.unwrap_or_default());
-        if let (true, Some(first), Some(sent)) = (
-            material.stream,
-            exchange.first_token_after,
-            exchange.sent_after,
-        ) {
-            put(
-                &mut json,
-                "time_to_first_token",
-                millis(first.saturating_sub(sent)),
-            );
-        }
-        if let (Some(input), Some(output)) = (material.input_cost, material.output_cost) {
-            let cost = usage.prompt() as f64 * input + usage.output as f64 * output;
-            put(&mut json, "cost", cost / 1_000_000.0);
-        }
-        if usage.estimated {
-            put(&mut json, "estimated", true);
-        }
-        json
     }
 
     fn payload(&self, material: &Material) -> Map<String, Value> {
@@ -228,6 +253,12 @@ impl<'a> Shown<'a> {
             let about = if usage.estimated { "~" } else { "" };
             let _ = write!(line, " {about}{}+{} tokens", usage.prompt(), usage.output);
         }
+        for (call, usage) in exchange.calls.iter().zip(&self.call_usage) {
+            let Some(usage) = usage else { continue };
+            let about = if usage.estimated { "~" } else { "" };
+            let (prompt, output, plugin) = (usage.prompt(), usage.output, call.plugin);
+            let _ = write!(line, ", {about}{prompt}+{output} tokens of {plugin}");
+        }
         let _ = write!(line, " {:.2} s", exchange.took.as_secs_f64());
         match &exchange.outcome {
             Outcome::Completed => {}
@@ -245,6 +276,55 @@ impl<'a> Shown<'a> {
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect()
     }
+}
+
+/// What a transformer's LLM did.
+fn transformer<'a>(call: &'a LlmCall, log: &'a CallLog, usage: Option<Usage>) -> Part<'a> {
+    Part {
+        provider: &call.provider,
+        model: &call.model,
+        answered_by: &log.answered_by,
+        took: call.took,
+        first_token: None,
+        usage,
+        material: &log.material,
+    }
+}
+
+fn usage_json(usage: &Usage, part: &Part<'_>) -> Value {
+    let material = part.material;
+    let mut json = json!({
+        "prompt_tokens": usage.prompt(),
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total(),
+    });
+    if usage.cache_read > 0 || usage.cache_write > 0 {
+        put(
+            &mut json,
+            "prompt_tokens_details",
+            json!({"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}),
+        );
+    }
+    if usage.reasoning > 0 {
+        put(
+            &mut json,
+            "completion_tokens_details",
+            json!({"reasoning_tokens": usage.reasoning}),
+        );
+    }
+    // Whole milliseconds, and of the whole time upstream, as in Kong.
+    let per_token = millis(part.took).checked_div(usage.output);
+    put(&mut json, "time_per_token", per_token.unwrap_or_default());
+    if let Some(first) = part.first_token.filter(|_| material.stream) {
+        put(&mut json, "time_to_first_token", millis(first));
+    }
+    if let Some(cost) = cost(usage, material.input_cost, material.output_cost) {
+        put(&mut json, "cost", cost);
+    }
+    if usage.estimated {
+        put(&mut json, "estimated", true);
+    }
+    json
 }
 
 fn outcome(outcome: &Outcome) -> &'static str {

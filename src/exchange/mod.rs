@@ -11,6 +11,7 @@ mod log_file;
 mod log_line;
 mod record;
 mod redact;
+mod stages;
 
 use std::{
     fmt,
@@ -27,6 +28,7 @@ pub use log::{RequestLog, TARGET};
 pub use log_file::LogFile;
 pub use record::{Exchange, Outcome, Recorder};
 pub use redact::Redactor;
+pub use stages::{CallLog, LlmCall, Snapshot, Stage, cost};
 
 /// Told of every exchange that ended.
 pub trait Observer: Send + Sync {

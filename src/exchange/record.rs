@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http::Method;
 
 use super::{
-    ExchangeId, Ledger,
+    ExchangeId, Ledger, estimate,
     kept::{Kept, Material},
+    stages::{CallLog, LlmCall, Snapshot, cost},
 };
 use crate::llm::{ChatResponse, Event, Usage};
 
@@ -71,6 +72,12 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// What the profile wants logged; `None` if nothing, or if nobody logs.
     pub log: Option<Box<Material>>,
+    /// The calls of transformers' LLMs, in order.
+    pub calls: Vec<LlmCall>,
+    /// What is to be logged of each of `calls`.
+    pub call_logs: Vec<Option<Box<CallLog>>>,
+    /// What was lost on the way to the provider: `dropped:logprobs`.
+    pub warnings: Vec<String>,
 }
 
 /// Writes one record. Dropping it closes the record.
@@ -80,6 +87,8 @@ pub struct Recorder {
     start: Instant,
     /// `None` once closed.
     exchange: Option<Box<Exchange>>,
+    /// The stages so far, where somebody watches.
+    watched: Option<Vec<Snapshot>>,
 }
 
 impl Recorder {
@@ -106,11 +115,15 @@ impl Recorder {
             bytes: 0,
             outcome: Outcome::Cancelled,
             log: None,
+            calls: Vec::new(),
+            call_logs: Vec::new(),
+            warnings: Vec::new(),
         };
         Recorder {
             ledger,
             start: Instant::now(),
             exchange: Some(Box::new(exchange)),
+            watched: None,
         }
     }
 
@@ -156,6 +169,72 @@ impl Recorder {
     /// What is to be logged, if anything is.
     pub fn material(&mut self) -> Option<&mut Material> {
         self.exchange.as_mut()?.log.as_deref_mut()
+    }
+
+    /// From now on, stages and all of the calls are kept in memory.
+    pub fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// Whether somebody watches.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
+    /// A stage is reached. Made only where somebody watches.
+    pub fn stage(&mut self, snapshot: impl FnOnce() -> Snapshot) {
+        if let Some(stages) = &mut self.watched {
+            stages.push(snapshot());
+        }
+    }
+
+    /// The stages so far; none unless somebody watches.
+    #[must_use]
+    pub fn stages(&self) -> &[Snapshot] {
+        self.watched.as_deref().unwrap_or_default()
+    }
+
+    /// A transformer's LLM was called. Tokens that it does not tell are counted at once where somebody watches, else for the log.
+    pub fn called(&mut self, mut call: LlmCall, log: Option<CallLog>) {
+        let Some(exchange) = &mut self.exchange else {
+            return;
+        };
+        if self.watched.is_some()
+            && call.answer.is_some()
+            && call.usage.is_none()
+            && let Some(log) = &log
+        {
+            call.usage = estimate::usage(&log.material);
+            let material = &log.material;
+            call.cost = call
+                .usage
+                .and_then(|usage| cost(&usage, material.input_cost, material.output_cost));
+        }
+        exchange.calls.push(call);
+        let log = log.filter(|_| self.ledger.reads_bodies());
+        exchange.call_logs.push(log.map(Box::new));
+    }
+
+    /// The calls of transformers' LLMs so far.
+    #[must_use]
+    pub fn calls(&self) -> &[LlmCall] {
+        let exchange = self.exchange.as_deref();
+        exchange.map_or(&[], |exchange| exchange.calls.as_slice())
+    }
+
+    /// This was lost on the way.
+    pub fn warn(&mut self, warning: String) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.warnings.push(warning);
+        }
+    }
+
+    /// What was lost on the way so far: `dropped:logprobs`.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        let exchange = self.exchange.as_deref();
+        exchange.map_or(&[], |exchange| exchange.warnings.as_slice())
     }
 
     /// Provider, operation and model are known.

@@ -22,6 +22,10 @@ pub const MODELS: &[(&str, &str)] = &[
         "answers with the last user message, word for word",
     ),
     (
+        "mock-transform",
+        "merges the first JSON object of the system prompt into the JSON of the last user message; an object of `headers`, `status` and `body` becomes the answer, its `body` merged",
+    ),
+    (
         "mock-unicode",
         "answers in many scripts, with emoji and combining characters",
     ),
@@ -108,6 +112,8 @@ pub enum Speech {
     Prose,
     /// The last user message.
     Echo,
+    /// The last user message, changed as the system prompt says.
+    Transform,
     /// A text in many scripts.
     Unicode,
     /// Reasoning, then a text that fits the prompt.
@@ -191,6 +197,7 @@ impl Behaviour {
                 })
             }
             "mock-echo" => says(Speech::Echo),
+            "mock-transform" => says(Speech::Transform),
             "mock-unicode" => says(Speech::Unicode),
             "mock-reasoning" => says(Speech::Reasoning),
             "mock-tools" => says(Speech::Tools(Calls::One)),

@@ -11,15 +11,16 @@ use http::{
 use http_body_util::BodyExt;
 
 use super::{
-    Answer, Failure, Outcome, Plan,
-    headers::downstream,
+    Answer, Env, Failure, Outcome, Plan,
+    headers::{downstream, masked},
     inflate::{codings_of, inflate, inflate_whole},
     relay::{Mode, Relay, idle_message},
     through::Through,
+    transformer,
 };
 use crate::{
     dialect::{Egress, Fault},
-    exchange::Recorder,
+    exchange::{Recorder, Snapshot, Stage},
     llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, events_of},
     transport::{Body, full},
     wire::{Framer, Framing, MAX_FRAME},
@@ -43,94 +44,184 @@ const NO_BUFFERING: (HeaderName, HeaderValue) = (
 /// # Errors
 ///
 /// A [`Failure`] with the provider's status, or 500 and 502 where its answer is none.
-pub async fn finish(answer: Answer, slot: &mut Option<Recorder>) -> Outcome<Response<Body>> {
-    let Answer { response, plan } = answer;
+pub async fn finish(
+    env: Env<'_>,
+    answer: Answer,
+    slot: &mut Option<Recorder>,
+) -> Outcome<Response<Body>> {
+    let Answer { response, mut plan } = answer;
+    if let Some(filter) = plan.filter.take()
+        && filter.sees(response.status())
+    {
+        return transformer::response(env, response, &plan, &filter, slot).await;
+    }
     let (parts, body) = response.into_parts();
     let Some(egress) = plan.egress else {
-        return Ok(through(&parts, body, &plan, slot));
+        return through(parts, body, &plan, slot).await;
     };
-    let (upstream, added) = (parts.headers.clone(), plan.headers.clone());
-    let failed = |fault: Fault| {
-        let mut headers = downstream(&upstream, true, false);
-        headers.remove(CONTENT_TYPE);
-        headers.extend(added.clone());
-        Box::new(Failure { fault, headers })
-    };
-    if !parts.status.is_success() {
-        let body = collect(&parts.headers, body, plan.idle_timeout)
-            .await
-            .map_err(|fault| failed(*fault))?;
-        let fault = egress.decode_error(parts.status.as_u16(), &body.inflated);
-        let mut failure = failed(fault);
-        if failure.fault.verbatim.is_some()
-            && let Some(content_type) = upstream.get(CONTENT_TYPE)
-        {
-            failure.headers.insert(CONTENT_TYPE, content_type.clone());
-        }
-        return Err(failure);
-    }
-    let media_type = media_type(&parts.headers);
-    let framing = egress.framing(&media_type);
-    if let Some(framing) = framing.filter(|_| plan.stream) {
+    let framing = egress.framing(&media_type(&parts.headers));
+    if let Some(framing) = framing.filter(|_| plan.stream && parts.status.is_success()) {
+        let failed = failing(&parts, &plan);
         return stream(parts, body, framing, plan, egress, slot)
             .await
             .map_err(|fault| failed(*fault));
     }
+    let Some(recorder) = slot.as_mut() else {
+        return Err(failing(&parts, &plan)(gone()));
+    };
+    let out = whole(parts, body, &plan, egress, recorder).await?;
+    returned(out, slot)
+}
+
+/// A failure with those headers of the upstream's that still hold, and ours.
+fn failing(parts: &Parts, plan: &Plan) -> impl Fn(Fault) -> Box<Failure> + use<> {
+    let mut headers = downstream(&parts.headers, true, false);
+    headers.remove(CONTENT_TYPE);
+    headers.extend(plan.headers.clone());
+    move |fault| {
+        Box::new(Failure {
+            fault,
+            headers: headers.clone(),
+        })
+    }
+}
+
+/// A whole answer in the client's format.
+pub(super) async fn whole(
+    parts: Parts,
+    body: Body,
+    plan: &Plan,
+    egress: &'static dyn Egress,
+    recorder: &mut Recorder,
+) -> Outcome<Response<Bytes>> {
+    let failed = failing(&parts, plan);
     let body = collect(&parts.headers, body, plan.idle_timeout)
         .await
         .map_err(|fault| failed(*fault))?;
-    let unreadable = |reason: &dyn std::fmt::Display| {
-        let (provider, route_type) = (plan.provider, plan.operation.route_type());
-        Fault::upstream(
-            500,
-            format!("transformation failed from type {provider}://{route_type}: {reason}"),
-        )
-    };
-    if let Some(request) = &plan.embeds {
+    recorder.stage(|| received(&parts, &body.inflated));
+    let mut out = if let Some(request) = &plan.embeds
+        && parts.status.is_success()
+    {
         let decoded = egress
             .decode_embeddings(&body.inflated)
-            .map_err(|error| failed(unreadable(&error)))?;
-        return embeddings(&parts, request, decoded, &plan, slot)
-            .map_err(|reason| failed(unreadable(&reason)));
-    }
-    let (decoded, replayed) = match framing.filter(|_| is_stream(&media_type)) {
-        Some(framing) => (gather(egress, framing, &body.inflated), true),
-        None => (
-            egress
-                .decode_response(&body.inflated)
-                .map_err(|error| error.to_string()),
-            false,
-        ),
-    };
-    let mut decoded = decoded.map_err(|reason| failed(unreadable(&reason)))?;
-    let Some(mut recorder) = slot.take() else {
-        return Err(failed(unreadable(&GONE)));
-    };
-    if !plan.same_format {
-        plan.restore.response(&mut decoded);
-        plan.called.answer(&mut decoded);
-    }
-    recorder.whole(&decoded);
-    let mut out = if plan.stream {
-        recorder.body(&Bytes::from(decoded.text()));
-        replay(&parts, &plan, &decoded)
-    } else if plan.same_format && !replayed {
-        recorder.body(&body.inflated);
-        forward(&parts, body, &plan)
+            .map_err(|error| failed(unreadable(plan, &error)))?;
+        embeddings(&parts, request, decoded, plan, recorder)
     } else {
-        let encoded = Bytes::from(plan.ingress.encode_response(&decoded));
-        recorder.body(&encoded);
-        written(&parts, encoded)
+        let read = read(&parts, &body.inflated, plan, egress).map_err(|fault| {
+            let mut failure = failed(fault);
+            if failure.fault.verbatim.is_some()
+                && let Some(content_type) = parts.headers.get(CONTENT_TYPE)
+            {
+                failure.headers.insert(CONTENT_TYPE, content_type.clone());
+            }
+            failure
+        })?;
+        recorder.whole(&read.response);
+        if plan.stream {
+            recorder.body(&Bytes::from(read.response.text()));
+            replay(&parts.headers, plan, plan.show_usage, &read.response)
+        } else if plan.same_format && !read.streamed {
+            recorder.body(&body.inflated);
+            forward(&parts, body, plan)
+        } else {
+            let encoded = Bytes::from(plan.ingress.encode_response(&read.response));
+            recorder.body(&encoded);
+            written(&parts, encoded)
+        }
     };
-    out.headers_mut().extend(plan.headers);
-    recorder.responding(out.status().as_u16());
-    Ok(recorded(out, recorder))
+    out.headers_mut().extend(plan.headers.clone());
+    Ok(out)
 }
 
-const GONE: &str = "its record is gone";
+/// An answer, read.
+pub(super) struct Read {
+    pub(super) response: ChatResponse,
+    /// It was a stream, though nobody asked for one.
+    pub(super) streamed: bool,
+}
+
+/// Reads a whole answer of the provider's, inflated; an error status is its fault.
+pub(super) fn read(
+    parts: &Parts,
+    body: &Bytes,
+    plan: &Plan,
+    egress: &dyn Egress,
+) -> Result<Read, Fault> {
+    if !parts.status.is_success() {
+        return Err(egress.decode_error(parts.status.as_u16(), body));
+    }
+    let media_type = media_type(&parts.headers);
+    let framing = egress.framing(&media_type);
+    let streamed = framing.filter(|_| is_stream(&media_type));
+    let decoded = match streamed {
+        Some(framing) => gather(egress, framing, body),
+        None => egress
+            .decode_response(body)
+            .map_err(|error| error.to_string()),
+    };
+    let mut response = decoded.map_err(|reason| unreadable(plan, &reason))?;
+    if !plan.same_format {
+        plan.restore.response(&mut response);
+        plan.called.answer(&mut response);
+    }
+    Ok(Read {
+        response,
+        streamed: streamed.is_some(),
+    })
+}
+
+/// Kong's words for an answer that is none.
+fn unreadable(plan: &Plan, reason: &dyn std::fmt::Display) -> Fault {
+    let (provider, route_type) = (plan.provider, plan.operation.route_type());
+    Fault::upstream(
+        500,
+        format!("transformation failed from type {provider}://{route_type}: {reason}"),
+    )
+}
+
+/// The upstream's answer as it came, inflated.
+pub(super) fn received(parts: &Parts, body: &Bytes) -> Snapshot {
+    Snapshot {
+        stage: Stage::Received,
+        method: None,
+        url: None,
+        status: Some(parts.status.as_u16()),
+        headers: masked(&parts.headers, std::iter::empty()),
+        body: body.clone(),
+    }
+}
+
+/// What the client gets. The record closes with the body; where somebody watches it stays in its slot.
+pub(super) fn returned(
+    out: Response<Bytes>,
+    slot: &mut Option<Recorder>,
+) -> Outcome<Response<Body>> {
+    let Some(mut recorder) = slot.take() else {
+        return Err(gone().into());
+    };
+    recorder.responding(out.status().as_u16());
+    recorder.stage(|| Snapshot {
+        stage: Stage::Returned,
+        method: None,
+        url: None,
+        status: Some(out.status().as_u16()),
+        headers: masked(out.headers(), std::iter::empty()),
+        body: out.body().clone(),
+    });
+    if recorder.is_watched() {
+        *slot = Some(recorder);
+        return Ok(out.map(full));
+    }
+    Ok(recorded(out.map(full), recorder))
+}
+
+/// What cannot be: the record leaves its slot with the body alone.
+pub(super) fn gone() -> Fault {
+    Fault::upstream(500, "the request has no record")
+}
 
 /// What an answer says it is, without parameters; empty if it does not say.
-fn media_type(headers: &HeaderMap) -> String {
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let text = String::from_utf8_lossy(text.unwrap_or_default());
     let media_type = text.split(';').next().unwrap_or_default();
@@ -138,7 +229,7 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 /// Whether an answer is a stream though nobody asked for one.
-fn is_stream(media_type: &str) -> bool {
+pub(super) fn is_stream(media_type: &str) -> bool {
     matches!(
         media_type,
         "text/event-stream"
@@ -154,9 +245,8 @@ fn embeddings(
     request: &EmbedRequest,
     mut decoded: EmbedResponse,
     plan: &Plan,
-    slot: &mut Option<Recorder>,
-) -> Result<Response<Body>, &'static str> {
-    let mut recorder = slot.take().ok_or(GONE)?;
+    recorder: &mut Recorder,
+) -> Response<Bytes> {
     if decoded.model.is_empty() {
         decoded.model.clone_from(&plan.called.model);
     }
@@ -167,15 +257,12 @@ fn embeddings(
     });
     let encoded = Bytes::from(plan.ingress.encode_embeddings(request, &decoded));
     recorder.body(&encoded);
-    let mut out = written(parts, encoded);
-    out.headers_mut().extend(plan.headers.clone());
-    recorder.responding(out.status().as_u16());
-    Ok(recorded(out, recorder))
+    written(parts, encoded)
 }
 
 /// A whole answer that was written here.
-fn written(parts: &Parts, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(full(body));
+fn written(parts: &Parts, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.headers_mut() = downstream(&parts.headers, true, false);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
@@ -188,7 +275,16 @@ fn recorded(response: Response<Body>, recorder: Recorder) -> Response<Body> {
 }
 
 /// An answer of an operation that aiproxy does not read.
-fn through(parts: &Parts, body: Body, plan: &Plan, slot: &mut Option<Recorder>) -> Response<Body> {
+async fn through(
+    parts: Parts,
+    body: Body,
+    plan: &Plan,
+    slot: &mut Option<Recorder>,
+) -> Outcome<Response<Body>> {
+    if slot.as_ref().is_some_and(Recorder::is_watched) {
+        let out = whole_unread(parts, body, plan, slot.as_mut()).await?;
+        return returned(out, slot);
+    }
     let mut headers = downstream(&parts.headers, false, plan.keep_cookies);
     headers.extend(plan.headers.clone());
     let body = match slot.take() {
@@ -201,7 +297,29 @@ fn through(parts: &Parts, body: Body, plan: &Plan, slot: &mut Option<Recorder>) 
     let mut response = Response::new(body);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
-    response
+    Ok(response)
+}
+
+/// The same for one that somebody has to see whole: inflated.
+pub(super) async fn whole_unread(
+    parts: Parts,
+    body: Body,
+    plan: &Plan,
+    recorder: Option<&mut Recorder>,
+) -> Outcome<Response<Bytes>> {
+    let failed = failing(&parts, plan);
+    let body = collect(&parts.headers, body, plan.idle_timeout)
+        .await
+        .map_err(|fault| failed(*fault))?;
+    if let Some(recorder) = recorder {
+        recorder.stage(|| received(&parts, &body.inflated));
+    }
+    let mut response = Response::new(body.inflated);
+    *response.status_mut() = parts.status;
+    let headers = response.headers_mut();
+    *headers = downstream(&parts.headers, true, plan.keep_cookies);
+    headers.extend(plan.headers.clone());
+    Ok(response)
 }
 
 /// A stream, forwarded or translated.
@@ -258,7 +376,7 @@ async fn stream(
     Ok(response)
 }
 
-fn stream_headers(headers: &mut HeaderMap) {
+pub(super) fn stream_headers(headers: &mut HeaderMap) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache"));
@@ -266,16 +384,18 @@ fn stream_headers(headers: &mut HeaderMap) {
 }
 
 /// A whole answer to a client that asked for a stream.
-fn replay(parts: &Parts, plan: &Plan, decoded: &ChatResponse) -> Response<Body> {
-    let (mut encoder, mut out) = (
-        plan.ingress.stream_encoder(plan.show_usage),
-        BytesMut::new(),
-    );
+pub(super) fn replay(
+    headers: &HeaderMap,
+    plan: &Plan,
+    usage: bool,
+    decoded: &ChatResponse,
+) -> Response<Bytes> {
+    let (mut encoder, mut out) = (plan.ingress.stream_encoder(usage), BytesMut::new());
     events_of(decoded, &mut |event: crate::llm::Event<'_>| {
         encoder.event(&event, &mut out);
     });
-    let mut response = Response::new(full(out.freeze()));
-    *response.headers_mut() = downstream(&parts.headers, true, false);
+    let mut response = Response::new(out.freeze());
+    *response.headers_mut() = downstream(headers, true, plan.keep_cookies);
     let stream_type = HeaderValue::from_static(plan.ingress.stream_type());
     response.headers_mut().insert(CONTENT_TYPE, stream_type);
     stream_headers(response.headers_mut());
@@ -283,10 +403,10 @@ fn replay(parts: &Parts, plan: &Plan, decoded: &ChatResponse) -> Response<Body> 
 }
 
 /// A whole answer of the client's own format: its bytes, still compressed where the client takes that.
-fn forward(parts: &Parts, body: Collected, plan: &Plan) -> Response<Body> {
+fn forward(parts: &Parts, body: Collected, plan: &Plan) -> Response<Bytes> {
     let takes = codings_of(&parts.headers)
         .is_ok_and(|codings| codings.iter().all(|coding| plan.accepts.contains(coding)));
-    let mut response = Response::new(full(if takes { body.raw } else { body.inflated }));
+    let mut response = Response::new(if takes { body.raw } else { body.inflated });
     *response.status_mut() = parts.status;
     *response.headers_mut() = downstream(&parts.headers, !takes, false);
     response.headers_mut().remove(http::header::CONTENT_LENGTH);
@@ -294,7 +414,11 @@ fn forward(parts: &Parts, body: Collected, plan: &Plan) -> Response<Body> {
 }
 
 /// A stream that came where a whole answer was asked for.
-fn gather(egress: &dyn Egress, framing: Framing, body: &Bytes) -> Result<ChatResponse, String> {
+pub(super) fn gather(
+    egress: &dyn Egress,
+    framing: Framing,
+    body: &Bytes,
+) -> Result<ChatResponse, String> {
     let (mut framer, mut decoder, mut all) = (
         Framer::new(framing, MAX_FRAME),
         egress.stream_decoder(),
@@ -322,9 +446,9 @@ fn gather(egress: &dyn Egress, framing: Framing, body: &Bytes) -> Result<ChatRes
 }
 
 /// A whole body, as it came and inflated.
-struct Collected {
+pub(super) struct Collected {
     raw: Bytes,
-    inflated: Bytes,
+    pub(super) inflated: Bytes,
 }
 
 fn undoable(name: &str) -> Fault {
@@ -336,7 +460,7 @@ fn undoable(name: &str) -> Fault {
 }
 
 /// Reads a whole body, within the limits of size and silence.
-async fn collect(
+pub(super) async fn collect(
     headers: &HeaderMap,
     mut body: Body,
     idle: Duration,

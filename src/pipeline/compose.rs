@@ -16,10 +16,10 @@ use super::{
     route::{Decided, Route, no_transformer},
     secrets::Secrets,
     settings,
-    warnings::{self, WARNINGS},
+    warnings::warn,
 };
 use crate::{
-    dialect::{self, Egress, Encoded, Fault, Loss},
+    dialect::{self, Egress, Encoded, Fault, Loss, Restore},
     llm::{EmbedRequest, Format},
     profile::schema::values::{AskUsage, ParamLocation},
     provider::{self, Operation, Provider},
@@ -156,43 +156,62 @@ pub(super) fn compose(
     let uri = with_query(uri, inbound, secrets, allow_override, own)?;
     let request = assemble(http::Method::POST, uri, headers, full(wire.clone()));
     let request = sign(request, &wire, route.provider, secrets, now)?;
-    let (restore, embeds, limit) = translated.map_or_else(Default::default, |translated| {
-        let Translated {
-            encoded,
-            embeds,
-            limit,
-        } = translated;
-        (encoded.restore, embeds, limit)
-    });
-    let plan = Plan {
-        keep_cookies: false,
-        exceeded: None,
-        seen_model: None,
-        ingress: inbound.ingress,
-        provider: route.provider.name(),
-        egress,
-        operation,
-        same_format,
-        stream: decided.stream,
-        restore,
-        called: Called {
-            limit,
-            versioned: egress.is_some_and(Egress::names_version),
-            ..called(asked)
-        },
-        embeds,
+    let mut plan = Plan {
         hide_usage,
-        show_usage: decided.asked_usage,
         accepts,
-        idle_timeout: inbound.profile.aiproxy.idle_timeout,
         headers: answer_headers(route, &decided.model, &lost),
+        lost,
+        ..plan(asked, egress, same_format)
     };
+    if let Some(translated) = translated {
+        plan.restore = translated.encoded.restore;
+        plan.embeds = translated.embeds;
+        plan.called.limit = translated.limit;
+    }
     Ok(Prepared {
         request,
         wire: Some(wire),
         dial: dial(inbound, decided.stream),
         plan,
     })
+}
+
+/// What to make of the answer, as far as that does not hang on the body.
+pub(super) fn plan(
+    asked: &Ingredients<'_>,
+    egress: Option<&'static dyn Egress>,
+    same_format: bool,
+) -> Plan {
+    let Ingredients {
+        inbound,
+        route,
+        decided,
+        ..
+    } = *asked;
+    Plan {
+        ingress: inbound.ingress,
+        provider: route.provider.name(),
+        egress,
+        operation: inbound.target.operation(),
+        same_format,
+        stream: decided.stream,
+        restore: Restore::default(),
+        called: Called {
+            versioned: egress.is_some_and(Egress::names_version),
+            ..called(asked)
+        },
+        embeds: None,
+        hide_usage: false,
+        show_usage: decided.asked_usage,
+        accepts: Vec::new(),
+        idle_timeout: inbound.profile.aiproxy.idle_timeout,
+        headers: answer_headers(route, &decided.model, &[]),
+        lost: Vec::new(),
+        keep_cookies: false,
+        exceeded: None,
+        seen_model: None,
+        filter: None,
+    }
 }
 
 /// A request in the provider's words.
@@ -339,9 +358,7 @@ pub(super) fn with_query(
 /// What aiproxy adds to an answer.
 fn answer_headers(route: &Route<'_>, model: &str, lost: &[Loss]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    if let Some(value) = warnings::header(lost) {
-        headers.insert(WARNINGS, value);
-    }
+    warn(lost, &mut headers);
     if route.proxy.model_name_header
         && !model.is_empty()
         && let Some(value) = model_header(route.provider.name(), model)

@@ -4,7 +4,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
         ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-        COOKIE, ETAG, EXPECT, HOST, LAST_MODIFIED, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+        COOKIE, ETAG, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        IF_UNMODIFIED_SINCE, LAST_MODIFIED, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE,
         REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
 };
@@ -12,6 +13,13 @@ use http::{
 /// What clients put their own credentials into.
 fn is_credential(name: &HeaderName) -> bool {
     *name == AUTHORIZATION || matches!(name.as_str(), "x-api-key" | "api-key" | "x-goog-api-key")
+}
+
+/// The client's own credentials alone.
+pub(super) fn credentials(client: &HeaderMap) -> HeaderMap {
+    let own = client.iter().filter(|(name, _)| is_credential(name));
+    own.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Headers of one connection, not of the message (RFC 9110 §7.6.1), beside those that `connection` names.
@@ -101,11 +109,22 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
         return true;
     };
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.is_empty()
-        || essence == "application/json"
-        || essence == "text/json"
-        || essence.ends_with("+json")
+    text.split(';').next().unwrap_or_default().trim().is_empty() || says_json(&text)
+}
+
+/// Whether a content type, in lower case, is JSON's.
+fn says_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+/// Whether a body of this content type can be read as text or JSON; none says nothing.
+pub(super) fn is_text(content_type: Option<&HeaderValue>) -> bool {
+    let Some(value) = content_type else {
+        return true;
+    };
+    let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    text.trim_start().starts_with("text/") || says_json(&text)
 }
 
 /// The upstream's headers that go back. Where the body changed, what described the old one goes.
@@ -127,6 +146,95 @@ pub(super) fn downstream(
         }
     }
     out
+}
+
+/// Takes off what describes a body that is no longer the client's: its coding, its length, its digests.
+pub(super) fn forget_body(headers: &mut HeaderMap) {
+    let about: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_about_the_body(name))
+        .cloned()
+        .collect();
+    for name in about {
+        headers.remove(name);
+    }
+}
+
+/// Takes off what makes an answer depend on one that the client has already, or on a part of one: the body that such an answer is about
+/// was never the client's.
+pub(super) fn ask_all(headers: &mut HeaderMap) {
+    for name in [
+        IF_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_NONE_MATCH,
+        IF_RANGE,
+        IF_UNMODIFIED_SINCE,
+        RANGE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The content type of a text that a model wrote where `old` was the content type before. JSON is told by what it is; a type that says
+/// JSON of anything else is wrong; of what else there is, the old one knows more.
+pub(super) fn content_type_of(text: &str, old: Option<&HeaderValue>) -> HeaderValue {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    let structured = start.starts_with(['{', '['])
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let told = old.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    let says_json = told.as_deref().is_some_and(says_json);
+    match old {
+        Some(old) if says_json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => {
+            old.clone()
+        }
+        _ if structured => HeaderValue::from_static("application/json"),
+        Some(old) if !says_json && !old.is_empty() => old.clone(),
+        _ => HeaderValue::from_static("text/plain; charset=utf-8"),
+    }
+}
+
+/// A head without secrets: those of the client, and those that aiproxy put on.
+pub(super) fn masked<'s>(headers: &HeaderMap, secrets: impl Iterator<Item = &'s str>) -> HeaderMap {
+    let secrets: Vec<&str> = secrets.collect();
+    let mut out = headers.clone();
+    for (name, value) in &mut out {
+        let secret = value.is_sensitive()
+            || is_credential(name)
+            || [COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
+            || name.as_str() == "x-amz-security-token"
+            || value
+                .to_str()
+                .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)));
+        if secret {
+            *value = HeaderValue::from_static(SECRET);
+        }
+    }
+    out
+}
+
+/// Whether a text gives a secret away. A short one is found in ordinary words.
+fn shows(text: &str, secret: &str) -> bool {
+    text == secret || secret.len() >= 8 && text.contains(secret)
+}
+
+/// What stands for a secret.
+pub(super) const SECRET: &str = "(secret)";
+
+/// A URL, or its path and query, without the values of these parameters, and of `key`.
+pub(super) fn masked_url(url: &str, names: &[&str]) -> String {
+    let Some((path, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let pairs = query.split('&').map(|pair| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
+        let secret = name.is_some_and(|(name, _)| name == "key" || names.contains(&&*name));
+        match pair.split_once('=') {
+            Some((name, _)) if secret => format!("{name}={SECRET}"),
+            _ => pair.to_owned(),
+        }
+    });
+    let pairs: Vec<String> = pairs.collect();
+    format!("{path}?{}", pairs.join("&"))
 }
 
 /// Length, coding and validators of one particular body.
@@ -271,5 +379,71 @@ mod tests {
         );
         assert_eq!(without(Some("key=x"), &["key"]), None);
         assert!(has(Some("a&k%65y=1"), "key"));
+    }
+
+    #[test]
+    fn content_types_follow_what_a_model_wrote() {
+        for (text, old, expected) in [
+            (r#"{"a":1}"#, "application/json", "application/json"),
+            (
+                r#"{"a":1}"#,
+                "application/problem+json; charset=utf-8",
+                "application/problem+json; charset=utf-8",
+            ),
+            ("[1]", "text/csv", "application/json"),
+            ("a,b", "text/csv", "text/csv"),
+            ("1", "text/plain", "text/plain"),
+            ("1", "application/json", "application/json"),
+            ("Sure! {}", "application/json", "text/plain; charset=utf-8"),
+            ("{oops", "application/xml", "application/xml"),
+            ("", "application/json", "text/plain; charset=utf-8"),
+        ] {
+            let old: HeaderValue = old.parse().unwrap();
+            assert_eq!(content_type_of(text, Some(&old)), expected, "{text}");
+        }
+        assert_eq!(content_type_of("{}", None), "application/json");
+        assert_eq!(content_type_of("x", None), "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn heads_and_urls_lose_their_secrets() {
+        let mut headers = map(&[
+            ("authorization", "Bearer own"),
+            ("cookie", "a=b"),
+            ("x-key", "Bearer key-123456"),
+            ("x-amz-date", "today"),
+            ("accept", "a"),
+        ]);
+        let mut sensitive = HeaderValue::from_static("x");
+        sensitive.set_sensitive(true);
+        headers.insert("x-marked", sensitive);
+        let shown = masked(&headers, ["key-123456"].into_iter());
+        for name in ["authorization", "cookie", "x-key", "x-marked"] {
+            assert_eq!(shown[name], SECRET, "{name}");
+        }
+        assert_eq!(
+            (&shown["accept"], &shown["x-amz-date"]),
+            (&headers["accept"], &headers["x-amz-date"])
+        );
+        assert_eq!(
+            masked_url("http://h/p?a=1&k%65y=x&token=y&b", &["token"]),
+            "http://h/p?a=1&k%65y=(secret)&token=(secret)&b"
+        );
+        assert_eq!(masked_url("/p", &[]), "/p");
+    }
+
+    #[test]
+    fn a_body_of_ours_has_no_words_of_the_clients() {
+        let mut headers = map(&[
+            ("content-type", "text/csv"),
+            ("content-encoding", "gzip"),
+            ("content-length", "3"),
+            ("content-digest", "x"),
+            ("if-none-match", "x"),
+            ("range", "bytes=0-1"),
+        ]);
+        forget_body(&mut headers);
+        ask_all(&mut headers);
+        assert_eq!(names(&headers), ["content-type"]);
     }
 }

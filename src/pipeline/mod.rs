@@ -17,6 +17,7 @@ mod route;
 mod secrets;
 mod settings;
 mod through;
+mod transformer;
 mod unread;
 mod warnings;
 
@@ -30,10 +31,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
-    dialect::{Egress, Fault, Ingress, Native, Restore},
+    dialect::{Egress, Fault, Ingress, Loss, Native, Restore},
     exchange::Recorder,
     keys::Keys,
     llm::{ChatResponse, EmbedRequest, Event, Finish},
@@ -46,6 +47,10 @@ pub use answer::finish;
 pub use inflate::{Coding, Inflated, inflate};
 pub use relay::Relay;
 pub use route::{Asked, Target, operation_of, options};
+pub use transformer::limit as body_limit;
+
+use secrets::Secrets;
+use warnings::warn;
 
 /// Every effect that the pipeline has.
 #[derive(Clone, Copy)]
@@ -89,6 +94,8 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// What the named groups of `[aiproxy] path` matched.
     pub captures: Vec<(String, String)>,
+    /// Whether transformers ask their LLMs. If not, their calls are made ready and recorded, and bodies go on as they are.
+    pub llm: bool,
 }
 
 impl std::fmt::Debug for dyn Ingress {
@@ -104,6 +111,16 @@ pub enum Payload {
     Whole(Bytes),
     /// As the client sends it.
     Stream(Body),
+}
+
+impl Payload {
+    /// The body, where it is whole.
+    fn whole(&self) -> Option<Bytes> {
+        match self {
+            Payload::Whole(body) => Some(body.clone()),
+            Payload::Stream(_) => None,
+        }
+    }
 }
 
 /// Everything decided, nothing sent.
@@ -146,12 +163,16 @@ pub(crate) struct Plan {
     idle_timeout: std::time::Duration,
     /// Set on the answer, faults included.
     headers: HeaderMap,
+    /// What was lost on the way, as `headers` tell.
+    lost: Vec<Loss>,
     /// The upstream's cookies go on: a plain backend's are the client's affair.
     keep_cookies: bool,
     /// Set if an unread body grew over its limit.
     exceeded: Option<Arc<AtomicBool>>,
     /// Where the model of an unread body turns up.
     seen_model: Option<glance::SeenModel>,
+    /// The profile's response transformer.
+    filter: Option<Box<transformer::Filter>>,
 }
 
 /// What an answer is called where the provider does not say.
@@ -238,6 +259,25 @@ impl std::fmt::Debug for Plan {
 }
 
 impl Plan {
+    /// The answer goes to the response transformer first.
+    fn filtered(&mut self, filter: Option<Box<transformer::Filter>>) {
+        if filter.is_some() {
+            // Nothing goes on as it came.
+            self.accepts.clear();
+        }
+        self.filter = filter;
+    }
+
+    /// This was lost before the request was put together.
+    fn lose(&mut self, lost: Vec<Loss>) {
+        if !lost.is_empty() {
+            self.lost.splice(0..0, lost);
+            let mut headers = std::mem::take(&mut self.headers);
+            warn(&self.lost, &mut headers);
+            self.headers = headers;
+        }
+    }
+
     /// Puts the model of an unread body, which has gone by now, into the answer's headers.
     fn name_seen_model(&mut self, recorder: &mut Recorder) {
         let Some(seen) = &self.seen_model else { return };
@@ -266,6 +306,26 @@ pub struct Failure {
     pub fault: Fault,
     /// The upstream's own headers that still hold (`retry-after`, rate limits, request ids), and ours.
     pub headers: HeaderMap,
+}
+
+impl Failure {
+    /// In the client's form.
+    #[must_use]
+    pub fn render(self, ingress: &dyn Ingress) -> http::Response<Bytes> {
+        let Failure { fault, mut headers } = self;
+        let body = match &fault.verbatim {
+            Some(bytes) => bytes.clone(),
+            None => Bytes::from(ingress.encode_fault(&fault)),
+        };
+        if fault.verbatim.is_none() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let mut response = http::Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = headers;
+        response
+    }
 }
 
 impl From<Fault> for Failure {
@@ -298,62 +358,150 @@ pub async fn prepare(
     recorder: &mut Recorder,
 ) -> Outcome<Prepared> {
     let payload = noting::received(recorder, payload);
-    if inbound.profile.has_transformer() {
-        // Nothing may walk around a filter, so without the filter nothing goes.
-        let message = format!(
-            "profile `{}` has a transformer, which this version cannot run yet",
-            inbound.profile.name
-        );
-        return Err(Fault::upstream(501, message).into());
-    }
-    if let Some(upstream) = &inbound.profile.upstream {
-        recorder.routed("", inbound.target.operation().route_type(), "");
-        return unread::plain(&inbound, upstream.url.url().as_str(), payload);
-    }
-    match payload {
+    let mut inbound = inbound;
+    let (payload, lost) = transformer::request(env, &mut inbound, payload, recorder).await?;
+    let (mut prepared, secrets) = match payload {
+        payload if inbound.profile.upstream.is_some() => {
+            unread(env, inbound, payload, recorder).await?
+        }
         Payload::Whole(body) if inbound.target.is_read() => {
-            let request = checks::check(&inbound, &body)?;
-            let mut route = route::route(&inbound)?;
-            let decided = route::decide(&inbound, &route, &request)?;
-            recorder.routed(
-                route.provider.name(),
-                inbound.target.operation().route_type(),
-                &decided.model,
-            );
-            let call = route.call(&inbound, &decided);
-            let (egress, cloud) = (route.provider.egress(&call), route.provider.cloud(&call));
-            noting::routed(recorder, &route, &decided, egress.is_some());
-            let secrets =
-                secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers)
-                    .await?;
-            noting::secrets(recorder, &secrets);
-            let asked = compose::Ingredients {
-                inbound: &inbound,
-                route: &route,
-                decided: &decided,
-                secrets: &secrets,
-                now: env.now,
-                exchange: recorder.id().map(|id| id.to_string()).unwrap_or_default(),
-            };
-            let prepared = compose::compose(&asked, request, &body)?;
-            noting::composed(recorder, &secrets, prepared.wire.as_ref());
-            Ok(prepared)
+            read(env, inbound, &body, recorder).await?
         }
-        payload => {
-            let mut route = route::route(&inbound)?;
-            recorder.routed(
-                route.provider.name(),
-                inbound.target.operation().route_type(),
-                "",
-            );
-            let cloud = route.provider.cloud(&unread::call(&inbound, &route));
-            let secrets =
-                secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers)
-                    .await?;
-            noting::secrets(recorder, &secrets);
-            unread::forward(&inbound, &route, payload, &secrets, env.now).await
-        }
+        payload => unread(env, inbound, payload, recorder).await?,
+    };
+    noting::ready(recorder, &secrets, &prepared);
+    prepared.plan.lose(lost);
+    Ok(prepared)
+}
+
+/// A request whose body is read.
+async fn read(
+    env: Env<'_>,
+    mut inbound: Inbound,
+    body: &Bytes,
+    recorder: &mut Recorder,
+) -> Outcome<(Prepared, Secrets)> {
+    let mut request = checks::check(&inbound, body)?;
+    let replay = transformer::ask_whole(&mut inbound, &mut request)?;
+    let mut route = route::route(&inbound)?;
+    let mut decided = route::decide(&inbound, &route, &request)?;
+    if let Some(usage) = replay {
+        (decided.stream, decided.asked_usage) = (false, usage);
     }
+    recorder.routed(
+        route.provider.name(),
+        inbound.target.operation().route_type(),
+        &decided.model,
+    );
+    let call = route.call(&inbound, &decided);
+    let (egress, cloud) = (route.provider.egress(&call), route.provider.cloud(&call));
+    noting::routed(recorder, &route, &decided, egress.is_some());
+    let secrets =
+        secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
+    noting::secrets(recorder, &secrets);
+    let asked = compose::Ingredients {
+        inbound: &inbound,
+        route: &route,
+        decided: &decided,
+        secrets: &secrets,
+        now: env.now,
+        exchange: recorder.id().map(|id| id.to_string()).unwrap_or_default(),
+    };
+    let mut prepared = compose::compose(&asked, request, body)?;
+    prepared
+        .plan
+        .filtered(transformer::Filter::of(&inbound, replay.is_some()));
+    noting::composed(recorder, &secrets, prepared.wire.as_ref());
+    Ok((prepared, secrets))
+}
+
+/// A request whose body is not: of a plain backend, or of an operation that aiproxy does not know.
+async fn unread(
+    env: Env<'_>,
+    mut inbound: Inbound,
+    payload: Payload,
+    recorder: &mut Recorder,
+) -> Outcome<(Prepared, Secrets)> {
+    transformer::ask_unread(&mut inbound, &payload)?;
+    let filter = transformer::Filter::of(&inbound, false);
+    let route_type = inbound.target.operation().route_type();
+    let (mut prepared, secrets) = if let Some(upstream) = &inbound.profile.upstream {
+        recorder.routed("", route_type, "");
+        let prepared = unread::plain(&inbound, upstream.url.url().as_str(), payload)?;
+        (prepared, Secrets::default())
+    } else {
+        let mut route = route::route(&inbound)?;
+        recorder.routed(route.provider.name(), route_type, "");
+        let cloud = route.provider.cloud(&unread::call(&inbound, &route));
+        let secrets =
+            secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
+        noting::secrets(recorder, &secrets);
+        let prepared = unread::forward(&inbound, &route, payload, &secrets, env.now).await?;
+        (prepared, secrets)
+    };
+    prepared.plan.filtered(filter);
+    Ok((prepared, secrets))
+}
+
+/// Runs the response side alone: `response` is taken for the upstream's answer to `inbound`. Nothing is sent but to a transformer's LLM.
+/// Where somebody watches the recorder, it stays in its slot.
+///
+/// # Errors
+///
+/// As [`finish`].
+pub async fn respond(
+    env: Env<'_>,
+    inbound: Inbound,
+    response: http::Response<Body>,
+    slot: &mut Option<Recorder>,
+) -> Outcome<http::Response<Body>> {
+    let mut plan = answering(&inbound, env.now, slot)?;
+    plan.filtered(transformer::Filter::of(&inbound, false));
+    finish(env, Answer { response, plan }, slot).await
+}
+
+/// What to make of an answer to a request whose body nobody knows.
+fn answering(inbound: &Inbound, now: SystemTime, slot: &Option<Recorder>) -> Outcome<Plan> {
+    let operation = inbound.target.operation();
+    if inbound.profile.upstream.is_some() {
+        let mut plan = unread::plan(inbound, "", operation);
+        plan.keep_cookies = true;
+        return Ok(plan);
+    }
+    let route = route::route(inbound)?;
+    if !inbound.target.is_read() {
+        return Ok(unread::plan(inbound, route.provider.name(), operation));
+    }
+    let asked = match &inbound.asked {
+        Asked::Named(model) => model.clone(),
+        Asked::Body => None,
+    };
+    let default = || inbound.profile.aiproxy.default_model.clone();
+    let model = route.model.clone().or(asked).or_else(default);
+    let mut decided = route::Decided {
+        model: model.unwrap_or_default(),
+        stream: false,
+        tools: false,
+        asked_usage: false,
+        native: inbound.native.is_some(),
+    };
+    let egress = route.provider.egress(&route.call(inbound, &decided));
+    let same_format = egress.is_none_or(|egress| egress.format() == inbound.ingress.format());
+    decided.native &= same_format;
+    let id = slot.as_ref().and_then(Recorder::id);
+    let asked = compose::Ingredients {
+        inbound,
+        route: &route,
+        decided: &decided,
+        secrets: &Secrets::default(),
+        now,
+        exchange: id.map(|id| id.to_string()).unwrap_or_default(),
+    };
+    let mut plan = compose::plan(&asked, egress, same_format);
+    if operation == Operation::Embeddings && !same_format {
+        plan.embeds = Some(Box::default());
+    }
+    Ok(plan)
 }
 
 /// The upstream's answer, and what to make of it.

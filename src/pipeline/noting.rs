@@ -10,17 +10,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, Method};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 
 use super::{
-    Payload,
+    Inbound, Payload, Prepared, headers,
     route::{Decided, Route},
     secrets::Secrets,
 };
 use crate::{
-    exchange::{Kept, MOST, Material, Prompt, Recorder},
+    exchange::{Kept, MOST, Material, Prompt, Recorder, Snapshot, Stage},
     profile::ParamLocation,
     transport::{Body, BoxError},
     wire::envelope::Envelope,
@@ -79,9 +80,13 @@ impl HttpBody for Counted {
 
 /// What the profile wants of a request that is read here.
 pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decided, reads: bool) {
-    if !recorder.is_logged() {
-        return;
+    if recorder.is_logged() {
+        recorder.log(material(route, decided, reads));
     }
+}
+
+/// What is wanted logged of a call of this model.
+pub(super) fn material(route: &Route<'_>, decided: &Decided, reads: bool) -> Material {
     let (wanted, prices) = (&route.proxy.logging, &route.proxy.model.options);
     let options = &route.options;
     let mut meta = Vec::new();
@@ -95,7 +100,7 @@ pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decid
     if let (false, Some(version)) = (meta.is_empty(), &options.azure_api_version) {
         meta.push(("azure_api_version", version.clone()));
     }
-    recorder.log(Material {
+    Material {
         statistics: wanted.log_statistics,
         payloads: wanted.log_payloads,
         input_cost: prices.input_cost,
@@ -104,7 +109,7 @@ pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decid
         stream: decided.stream,
         countable: reads,
         ..Material::default()
-    });
+    }
 }
 
 /// What must not be in the line: an upstream's error can quote a key.
@@ -124,9 +129,14 @@ pub(super) fn secrets(recorder: &mut Recorder, secrets: &Secrets) {
 
 /// The body as it leaves.
 pub(super) fn composed(recorder: &mut Recorder, secrets: &Secrets, wire: Option<&Bytes>) {
-    let Some((material, wire)) = recorder.material().zip(wire) else {
-        return;
-    };
+    if let Some(material) = recorder.material() {
+        bodies(material, secrets, wire);
+    }
+}
+
+/// Keeps of a body as it leaves what is wanted.
+pub(super) fn bodies(material: &mut Material, secrets: &Secrets, wire: Option<&Bytes>) {
+    let Some(wire) = wire else { return };
     if material.payloads {
         // A short key is found by its field alone.
         let bare = match secrets.param() {
@@ -142,6 +152,85 @@ pub(super) fn composed(recorder: &mut Recorder, secrets: &Secrets, wire: Option<
             material.request = Some(Kept::of(wire));
         }
     }
+}
+
+/// A request's head at a stage.
+pub(super) struct Head {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+}
+
+impl Head {
+    /// As the pipeline has it before it is routed.
+    pub(super) fn of(inbound: &Inbound) -> Head {
+        let query = inbound.query.as_deref();
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        Head {
+            method: inbound.method.clone(),
+            url: headers::masked_url(&format!("{}{query}", inbound.target.path()), &[]),
+            headers: headers::masked(&inbound.headers, std::iter::empty()),
+        }
+    }
+}
+
+/// A request is at a stage.
+pub(super) fn stage(
+    recorder: &mut Recorder,
+    stage: Stage,
+    head: impl FnOnce() -> Head,
+    body: &Bytes,
+) {
+    recorder.stage(|| {
+        let Head {
+            method,
+            url,
+            headers,
+        } = head();
+        Snapshot {
+            stage,
+            method: Some(method),
+            url: Some(url),
+            status: None,
+            headers,
+            body: body.clone(),
+        }
+    });
+}
+
+/// The request is ready to leave.
+pub(super) fn ready(recorder: &mut Recorder, secrets: &Secrets, prepared: &Prepared) {
+    for loss in &prepared.plan.lost {
+        recorder.warn(loss.to_string());
+    }
+    let head = || {
+        let request = prepared.request();
+        let param = secrets.param().map(|(name, _)| name);
+        Head {
+            method: request.method().clone(),
+            url: headers::masked_url(&request.uri().to_string(), param.as_slice()),
+            headers: headers::masked(request.headers(), secrets.values()),
+        }
+    };
+    if recorder.is_watched() {
+        let body = without_param(secrets, prepared.wire.as_ref());
+        stage(recorder, Stage::Sent, head, &body);
+    }
+}
+
+/// A body whose key, if it holds one, is `(secret)`.
+pub(super) fn without_param(secrets: &Secrets, wire: Option<&Bytes>) -> Bytes {
+    let wire = wire.cloned().unwrap_or_default();
+    let Some((name, ParamLocation::Body)) = secrets.param() else {
+        return wire;
+    };
+    let Ok(mut envelope) = Envelope::parse(&wire) else {
+        return wire;
+    };
+    if envelope.set(name, headers::SECRET).is_err() {
+        return Bytes::new();
+    }
+    envelope.finish(&wire)
 }
 
 /// A body without one of its fields.

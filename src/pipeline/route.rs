@@ -91,7 +91,7 @@ pub(super) struct Decided {
     pub(super) asked_usage: bool,
 }
 
-/// Finds the provider and renders the templates.
+/// Finds the provider of a request and renders the templates.
 pub(super) fn route(inbound: &Inbound) -> Result<Route<'_>, Fault> {
     let Some(proxy) = &inbound.profile.ai_proxy else {
         return Err(Fault::upstream(
@@ -104,15 +104,24 @@ pub(super) fn route(inbound: &Inbound) -> Result<Route<'_>, Fault> {
         query: inbound.query.as_deref(),
         captures: &inbound.captures,
     };
+    let base_url = inbound.profile.aiproxy.base_url.as_ref();
+    route_to(proxy, base_url, &request, inbound.target.operation())
+}
+
+/// The same for any model, whoever asks it; templates are filled in from `request`.
+pub(super) fn route_to<'a>(
+    proxy: &'a AiProxy,
+    base_url: Option<&HttpUrl>,
+    request: &Request<'_>,
+    operation: Operation,
+) -> Result<Route<'a>, Fault> {
     let name = proxy.model.provider.as_str();
-    let provider =
-        provider::find(name).ok_or_else(|| no_transformer(name, inbound.target.operation()))?;
-    let settings = &inbound.profile.aiproxy;
-    let options = options(&proxy.model.options, settings.base_url.as_ref(), &request)
-        .map_err(|error| template_fault(&error))?;
+    let provider = provider::find(name).ok_or_else(|| no_transformer(name, operation))?;
+    let options =
+        options(&proxy.model.options, base_url, request).map_err(|error| template_fault(&error))?;
     let name = proxy.model.name.as_ref();
     let model = name
-        .map(|name| name.render(&request).map(Cow::into_owned))
+        .map(|name| name.render(request).map(Cow::into_owned))
         .transpose()
         .map_err(|error| template_fault(&error))?;
     Ok(Route {
@@ -286,10 +295,11 @@ impl Route<'_> {
 }
 
 /// What templates see of a request.
-struct Request<'a> {
-    headers: &'a HeaderMap,
-    query: Option<&'a str>,
-    captures: &'a [(String, String)],
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) query: Option<&'a str>,
+    pub(super) captures: &'a [(String, String)],
 }
 
 impl Lookup for Request<'_> {

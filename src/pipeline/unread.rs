@@ -18,6 +18,7 @@ use super::{
     compose::{AGENT, assemble, dial, put_key, sign, with_query},
     glance::{Glance, SeenModel},
     headers,
+    inflate::{Coding, accepted},
     route::{Route, Target, no_transformer},
     secrets::Secrets,
     too_large,
@@ -67,7 +68,7 @@ pub(super) async fn forward(
     };
     let allow_override = route.auth.allow_override;
     let mut sent = headers::upstream(&inbound.headers, allow_override);
-    codings(inbound, &mut sent);
+    codings(inbound, &payload, &mut sent);
     sent.entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(AGENT));
     put_key(&mut sent, secrets, allow_override);
@@ -76,6 +77,7 @@ pub(super) async fn forward(
     let uri = with_query(uri, inbound, secrets, allow_override, query)?;
     let seen = SeenModel::default();
     let watches = route.proxy.model_name_header && headers::is_json(&inbound.headers);
+    let wire = payload.whole();
     let mut body = bytes_of(payload);
     let mut exceeded = None;
     let limit = route.proxy.max_request_body_size;
@@ -109,7 +111,7 @@ pub(super) async fn forward(
     let request = assemble(inbound.method.clone(), uri, sent, body);
     Ok(Prepared {
         request: sign(request, &whole, route.provider, secrets, now)?,
-        wire: None,
+        wire,
         dial: dial(inbound, false),
         plan,
     })
@@ -135,23 +137,48 @@ pub(super) fn plain(inbound: &Inbound, url: &str, payload: Payload) -> Outcome<P
     })?;
     let mut sent = headers::end_to_end(&inbound.headers);
     sent.remove(http::header::HOST);
+    let wire = payload.whole();
+    if wire.is_some() {
+        sent.remove(CONTENT_ENCODING);
+    }
+    if inbound.profile.ai_response_transformer.is_some() {
+        readable(inbound, &mut sent);
+    }
     let mut plan = plan(inbound, "", Operation::Preserve);
     plan.keep_cookies = true;
     Ok(Prepared {
         request: assemble(inbound.method.clone(), uri, sent, bytes_of(payload)),
-        wire: None,
+        wire,
         dial: dial(inbound, false),
         plan,
     })
 }
 
-/// Nothing is read, so nothing needs to be inflated here: codings are between client and upstream.
-fn codings(inbound: &Inbound, sent: &mut HeaderMap) {
-    for name in [CONTENT_ENCODING, ACCEPT_ENCODING] {
+/// What is not read needs not be inflated here: codings are between client and upstream.
+fn codings(inbound: &Inbound, payload: &Payload, sent: &mut HeaderMap) {
+    let kept = [
+        (CONTENT_ENCODING, payload.whole().is_none()),
+        (ACCEPT_ENCODING, true),
+    ];
+    for (name, _) in kept.into_iter().filter(|(_, kept)| *kept) {
         for value in inbound.headers.get_all(&name) {
             sent.append(name.clone(), value.clone());
         }
     }
+    if inbound.profile.ai_response_transformer.is_some() {
+        readable(inbound, sent);
+    }
+}
+
+/// An answer that an LLM is to see has to come in a coding that can be undone here.
+fn readable(inbound: &Inbound, sent: &mut HeaderMap) {
+    let known = Coding::list(&accepted(&inbound.headers));
+    let coding = if known.is_empty() { "identity" } else { &known };
+    let identity = HeaderValue::from_static("identity");
+    sent.insert(
+        ACCEPT_ENCODING,
+        HeaderValue::from_str(coding).unwrap_or(identity),
+    );
 }
 
 fn bytes_of(payload: Payload) -> Body {
@@ -161,7 +188,7 @@ fn bytes_of(payload: Payload) -> Body {
     }
 }
 
-fn plan(inbound: &Inbound, provider: &'static str, operation: Operation) -> Plan {
+pub(super) fn plan(inbound: &Inbound, provider: &'static str, operation: Operation) -> Plan {
     Plan {
         ingress: inbound.ingress,
         provider,
@@ -180,5 +207,7 @@ fn plan(inbound: &Inbound, provider: &'static str, operation: Operation) -> Plan
         keep_cookies: false,
         exceeded: None,
         seen_model: None,
+        lost: Vec::new(),
+        filter: None,
     }
 }

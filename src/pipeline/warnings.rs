@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{dialect::Loss, provider::segment};
 
@@ -11,6 +11,13 @@ pub(super) const WARNINGS: HeaderName = HeaderName::from_static("x-aiproxy-warni
 
 /// A longer header would be refused by some clients; the rest is counted.
 const LONGEST: usize = 2 << 10;
+
+/// Tells what was lost.
+pub(super) fn warn(lost: &[Loss], headers: &mut HeaderMap) {
+    if let Some(value) = header(lost) {
+        headers.insert(WARNINGS, value);
+    }
+}
 
 /// The header's value; `None` if nothing was lost.
 pub(super) fn header(lost: &[Loss]) -> Option<HeaderValue> {

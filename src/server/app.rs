@@ -19,15 +19,15 @@ use super::{
     listen::Peer,
     models,
     router::{self, Place, Way, printable},
-    served::{Served, body_limit},
+    served::Served,
 };
 use crate::{
     dialect::{Fault, Ingress, any_native, openai_chat::OpenAiChat},
     exchange::{Ledger, Recorder},
     keys::Keys,
     pipeline::{
-        Asked, Env, Failure, Inbound, Outcome, Payload, finish, operation_of, prepare, send,
-        too_large,
+        Asked, Env, Failure, Inbound, Outcome, Payload, body_limit, finish, operation_of, prepare,
+        send, too_large,
     },
     profile::{Profile, Vault},
     transport::{Body, Transport, full},
@@ -263,10 +263,12 @@ impl App {
         body: Body,
         slot: &mut Option<Recorder>,
     ) -> Outcome<Response<Body>> {
-        if !way.target.is_read() {
+        let read = way.target.is_read();
+        // An LLM sees a whole body or none.
+        if !read && !way.profile.has_transformer() {
             return self.run(way, parts, Payload::Stream(body), slot).await;
         }
-        if parts.method != Method::POST {
+        if read && parts.method != Method::POST {
             intake::skip(&parts.headers, body);
             let message = format!("`{}` takes POST alone", way.target.path());
             let mut failure = Failure::from(Fault::invalid(405, message));
@@ -305,13 +307,14 @@ impl App {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             captures: way.captures,
+            llm: true,
         };
         let Some(recorder) = slot else {
             return Err(Fault::upstream(500, "the request has no record").into());
         };
         let prepared = prepare(env, inbound, payload, recorder).await?;
         let answer = send(env, prepared, recorder).await?;
-        finish(answer, slot).await
+        finish(env, answer, slot).await
     }
 
     /// Runs one exchange, and gives its failure the client's form. The record closes with the answer's body, here on a failure, or by
@@ -373,18 +376,7 @@ fn named(served: &Served, body: &Bytes, default: Arc<Profile>) -> (Arc<Profile>,
 
 /// A failure in the client's form.
 fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
-    let Failure { fault, mut headers } = failure;
-    let body = match &fault.verbatim {
-        Some(bytes) => bytes.clone(),
-        None => Bytes::from(ingress.encode_fault(&fault)),
-    };
-    if fault.verbatim.is_none() {
-        headers.insert(CONTENT_TYPE, JSON);
-    }
-    let mut response = Response::new(full(body));
-    *response.status_mut() = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    *response.headers_mut() = headers;
-    response
+    failure.render(ingress).map(full)
 }
 
 /// A refusal before there is an exchange.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use pcre2::bytes::Regex;
 
-use crate::profile::{Profile, RoutePath, pattern};
+use crate::{
+    pipeline::body_limit,
+    profile::{Profile, RoutePath, pattern},
+};
 
 /// The profiles that are served.
 #[derive(Debug, Default)]
@@ -93,14 +96,6 @@ impl Served {
             .find(|entry| entry.profile.name == profile.name)?;
         entry.path.take(rest)
     }
-}
-
-/// The profile's own limit of request bodies; 0 is none.
-pub(super) fn body_limit(profile: &Profile) -> u64 {
-    profile
-        .ai_proxy
-        .as_ref()
-        .map_or(0, |proxy| proxy.max_request_body_size)
 }
 
 impl Path {

@@ -40,6 +40,10 @@ impl Egress for Converse {
         Format::Bedrock
     }
 
+    fn takes_system(&self, model: &str) -> bool {
+        takes_system(model)
+    }
+
     fn framing(&self, media_type: &str) -> Option<Framing> {
         (media_type == EVENT_STREAM).then_some(Framing::EventStream)
     }

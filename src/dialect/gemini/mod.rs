@@ -69,6 +69,10 @@ macro_rules! egress {
                 true
             }
 
+            fn takes_system(&self, model: &str) -> bool {
+                version(model) != Some((1, 0))
+            }
+
             fn framing(&self, media_type: &str) -> Option<Framing> {
                 framing(media_type)
             }

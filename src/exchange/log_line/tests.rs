@@ -40,6 +40,9 @@ fn exchange() -> Exchange {
             countable: true,
             ..Material::default()
         })),
+        calls: Vec::new(),
+        call_logs: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -184,4 +187,94 @@ fn a_large_payload_is_cut_and_marked() {
     let payload = json(&exchange)["ai"]["proxy"]["payload"].take();
     assert_eq!(payload["response"].as_str().unwrap().len(), 1 << 20);
     assert_eq!(payload["response_truncated"], true);
+}
+
+/// With a call of a request transformer's LLM, whose key is `sk-llm-0123456789`.
+fn transformed(exchange: &mut Exchange) -> &mut CallLog {
+    exchange.calls.push(LlmCall {
+        plugin: "ai-request-transformer",
+        provider: "gemini".into(),
+        model: "flash".into(),
+        status: Some(200),
+        usage: Some(Usage {
+            input: 10,
+            output: 5,
+            ..Usage::default()
+        }),
+        took: Duration::from_millis(50),
+        ..LlmCall::default()
+    });
+    let log = CallLog {
+        answered_by: "flash-002".into(),
+        material: Material {
+            statistics: true,
+            input_cost: Some(2.0),
+            output_cost: Some(4.0),
+            secrets: vec!["sk-llm-0123456789".into()],
+            ..Material::default()
+        },
+    };
+    exchange.call_logs.push(Some(Box::new(log)));
+    exchange.call_logs[0].as_deref_mut().unwrap()
+}
+
+#[test]
+fn each_transformer_has_its_own_part_and_the_cost_is_of_all() {
+    let mut exchange = exchange();
+    material(&mut exchange).input_cost = Some(10.0);
+    material(&mut exchange).output_cost = Some(10.0);
+    transformed(&mut exchange);
+    let line = json(&exchange);
+    let part = &line["ai"]["ai-request-transformer"];
+    assert_eq!(part["meta"]["provider_name"], "gemini");
+    assert_eq!(part["meta"]["request_model"], "flash");
+    assert_eq!(part["meta"]["response_model"], "flash-002");
+    assert_eq!(part["meta"]["llm_latency"], 50);
+    assert_eq!(part["usage"]["time_per_token"], 10);
+    assert_eq!(part["usage"]["cost"], 0.00004);
+    assert_eq!(line["ai"]["proxy"]["usage"]["cost"], 0.00037);
+    let total = line["cost"].as_f64().unwrap();
+    assert!((total - 0.00041).abs() < 1e-12, "{total}");
+    let sentence = Shown::of(&exchange).sentence();
+    assert!(
+        sentence.contains(" 25+12 tokens, 10+5 tokens of ai-request-transformer"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_transformers_call_is_logged_only_if_its_own_table_asks() {
+    let mut exchange = exchange();
+    transformed(&mut exchange).material.statistics = false;
+    let line = json(&exchange);
+    assert_eq!(line["ai"].get("ai-request-transformer"), None);
+    assert!(line["ai"]["proxy"].is_object());
+    exchange.call_logs = vec![None];
+    assert_eq!(json(&exchange)["ai"].get("ai-request-transformer"), None);
+}
+
+#[test]
+fn tokens_that_a_transformers_llm_does_not_tell_are_counted() {
+    let mut exchange = exchange();
+    let log = transformed(&mut exchange);
+    log.material.countable = true;
+    log.material.request = Some(Kept::of(&bytes::Bytes::from_static(
+        br#"{"messages":[{"role":"user","content":"one two"}]}"#,
+    )));
+    log.material.said.text.push("three");
+    exchange.calls[0].usage = None;
+    let usage = &json(&exchange)["ai"]["ai-request-transformer"]["usage"];
+    assert_eq!(usage["estimated"], true);
+    assert_eq!(usage["completion_tokens"], 1);
+    exchange.calls[0].status = Some(400);
+    let part = &json(&exchange)["ai"]["ai-request-transformer"];
+    assert_eq!(part.get("usage"), None);
+}
+
+#[test]
+fn a_transformers_key_is_in_no_line() {
+    let mut exchange = exchange();
+    transformed(&mut exchange);
+    exchange.outcome = Outcome::Failed("no sk-llm-0123456789 here".into());
+    assert_eq!(json(&exchange)["error"], "no *** here");
 }

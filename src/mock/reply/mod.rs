@@ -1,6 +1,7 @@
 //! A request to the whole answer that it gets.
 
 mod calls;
+mod merge;
 mod prompt;
 
 use super::{
@@ -147,6 +148,9 @@ fn speak(request: &ChatRequest, behaviour: Behaviour, seed: u64) -> Vec<Part> {
     let prompt = last_user_text(request);
     if behaviour.speech == Speech::Echo {
         return vec![Part::Text(prompt)];
+    }
+    if behaviour.speech == Speech::Transform {
+        return vec![Part::Text(merge::answer(request, &prompt))];
     }
     let mut parts = Vec::new();
     let steps = match request.reasoning.effort.as_deref() {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     dialect::openai_chat::OpenAiChat,
-    pipeline::{Asked, checks, route},
+    pipeline::{Asked, checks, route, warnings::WARNINGS},
     profile::{
         Origin,
         load::{Input, load},
@@ -34,6 +34,7 @@ fn composed(options: &str, settings: &str, body: &str, query: Option<&str>) -> P
         query: query.map(str::to_owned),
         headers: HeaderMap::new(),
         captures: Vec::new(),
+        llm: true,
     };
     let body = Bytes::copy_from_slice(body.as_bytes());
     let request = checks::check(&inbound, &body).unwrap();

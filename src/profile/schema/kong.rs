@@ -107,7 +107,7 @@ table! {
         https_proxy_host: Option<String>,
         /// Port of the proxy for `https://` services.
         https_proxy_port: Option<u16>,
-        /// Largest response body in bytes that is transformed; 0 means no limit. Kong's own default is 1048576.
+        /// Largest request body in bytes; 0 means no limit. Kong's own default is 1048576.
         max_request_body_size: u64 = MAX_REQUEST_BODY_SIZE,
     }
 }
