@@ -3,10 +3,11 @@
 //! A pure core inside thin edges. `wire` cuts bytes into messages, `dialect` reads and writes them in terms of the canonical model in
 //! `llm`, `provider` knows where they go. `profile` is what people configure. `pipeline` runs a request through all of these: prepare,
 //! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened.
-//! `server` listens, `cli` and `term` talk to people.
+//! `diff` says what changed between two bodies. `server` listens, `cli` and `term` talk to people.
 
 pub mod cli;
 pub mod dialect;
+pub mod diff;
 pub mod exchange;
 pub mod keys;
 pub mod llm;

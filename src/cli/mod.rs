@@ -3,6 +3,7 @@
 mod chat;
 mod completions;
 mod config;
+mod diff;
 mod doctor;
 mod key;
 mod man;
@@ -13,6 +14,7 @@ mod serve;
 mod servers;
 mod signals;
 mod state;
+mod transform;
 mod upstreams;
 
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     Serve(serve::Args),
     /// Send a test prompt through a profile
     Chat(chat::Args),
+    /// Dry run: show what a profile makes of a request, stage by stage
+    Transform(Box<transform::Args>),
+    /// Show what changed between two files
+    Diff(diff::Args),
     /// Run the built-in mock provider as a server of its own
     Mock(mock::Args),
     /// Check settings, profiles, keys, endpoints and the port
@@ -105,6 +111,8 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
         Command::Man(args) => man::run(&args, term, Cli::command()),
         Command::Serve(args) => block_on(serve::run(args, term)),
         Command::Chat(args) => block_on(chat::run(args, term)),
+        Command::Transform(args) => block_on(transform::run(*args, term)),
+        Command::Diff(args) => diff::run(&args, term),
         Command::Mock(args) => block_on(mock::run(args, term)),
         Command::Doctor(args) => block_on(doctor::run(args, term, command_line())),
     }

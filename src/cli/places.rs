@@ -8,7 +8,7 @@ use std::{
 
 use super::config;
 use crate::{
-    profile::{Places, Profile, SystemVault, Vault},
+    profile::{Places, Profile, ProfileError, SystemVault, Text, Vault, source::EXTENSIONS},
     term::{Problem, Term},
 };
 
@@ -51,6 +51,15 @@ impl Sources {
             .collect()
     }
 
+    /// The text of the profile of a name, or of a file (see [`is_file`]).
+    pub(super) fn text(&self, name: &str) -> Result<Text, ProfileError> {
+        if is_file(name) {
+            Places::file_text(Path::new(name))
+        } else {
+            self.places().text(name)
+        }
+    }
+
     /// Where profiles are.
     pub(super) fn places(&self) -> Places {
         let from_variable =
@@ -86,6 +95,14 @@ impl Sources {
         overlay.retain(|name, _| std::env::var_os(name).is_none_or(|value| value.is_empty()));
         Ok(Arc::new(SystemVault::new(overlay)))
     }
+}
+
+/// Whether what a person names is a file: it has a slash or a profile's extension.
+pub(super) fn is_file(name: &str) -> bool {
+    name.contains(['/', std::path::MAIN_SEPARATOR])
+        || Path::new(name)
+            .extension()
+            .is_some_and(|end| EXTENSIONS.iter().any(|(known, _)| end == *known))
 }
 
 /// Reads `NAME=VALUE` lines, as shells and container tools write them; the number of a line that is none.

@@ -33,9 +33,14 @@ pub fn load(input: Input<'_>) -> Result<Profile, ProfileError> {
         Origin::File(path) => path.display().to_string(),
         Origin::BuiltIn => format!("built-in {}", input.name),
     };
+    load_as(input, &file)
+}
+
+/// The same; mistakes are those of `file`.
+pub(super) fn load_as(input: Input<'_>, file: &str) -> Result<Profile, ProfileError> {
     let Ok(text) = std::str::from_utf8(input.bytes) else {
         return Err(ProfileError::one(Problem::of_file(
-            &file,
+            file,
             "the file is not UTF-8 text",
             Some("save it as UTF-8".into()),
         )));
@@ -44,7 +49,7 @@ pub fn load(input: Input<'_>) -> Result<Profile, ProfileError> {
         let place = Some(place(text, error.span, Shown::Masked));
         let message = format!("{} syntax: {}", input.syntax, error.message);
         ProfileError::one(Problem {
-            file: file.clone(),
+            file: file.to_owned(),
             place,
             key: String::new(),
             message,
@@ -86,11 +91,11 @@ pub fn load(input: Input<'_>) -> Result<Profile, ProfileError> {
     found.truncate(MOST_PROBLEMS);
     let mut problems: Vec<Problem> = found
         .into_iter()
-        .map(|finding| problem(&file, text, &secret, finding))
+        .map(|finding| problem(file, text, &secret, finding))
         .collect();
     if more > 0 {
         problems.push(Problem::of_file(
-            &file,
+            file,
             format!("{more} more problems"),
             None,
         ));

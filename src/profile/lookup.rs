@@ -42,6 +42,28 @@ pub struct Loaded {
     pub result: Result<Profile, ProfileError>,
 }
 
+/// A profile as it is written.
+#[derive(Clone)]
+pub struct Text {
+    /// The profile's name.
+    pub name: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// Its syntax.
+    pub syntax: Syntax,
+    /// Its bytes; they can hold a secret.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Text")
+            .field("name", &self.name)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Stands for a file's content: equal contents have equal fingerprints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(u64);
@@ -121,13 +143,18 @@ impl Places {
 
     /// The profile of a name.
     pub fn load(&self, name: &str) -> Result<Profile, ProfileError> {
+        self.text(name)?.load()
+    }
+
+    /// The text of a name's profile, not read yet.
+    pub fn text(&self, name: &str) -> Result<Text, ProfileError> {
         for folder in &self.folders {
             if let Some(files) = folder.scan()?.get(name) {
-                return load_files(name, files);
+                return read_files(name, files);
             }
         }
         match builtin::find(name) {
-            Some(text) => load_builtin(name, text),
+            Some(text) => Ok(builtin_text(name, text)),
             None => Err(ProfileError::Unknown {
                 name: name.to_owned(),
                 known: suggest::by_distance(name, self.names()),
@@ -141,6 +168,15 @@ impl Places {
     ///
     /// If the file is none of a profile, or one with mistakes.
     pub fn load_file(path: &Path) -> Result<Profile, ProfileError> {
+        Places::file_text(path)?.load()
+    }
+
+    /// The text of a profile's file, wherever it lies.
+    ///
+    /// # Errors
+    ///
+    /// If the file is none of a profile, or cannot be read.
+    pub fn file_text(path: &Path) -> Result<Text, ProfileError> {
         let name = path.file_stem().map(|stem| stem.to_string_lossy());
         let extension = path
             .extension()
@@ -149,7 +185,7 @@ impl Places {
             .iter()
             .find(|(known, _)| Some(*known) == extension.as_deref());
         match (name, syntax) {
-            (Some(name), Some((_, syntax))) => load_files(&name, &[(path.to_owned(), *syntax)]),
+            (Some(name), Some((_, syntax))) => read_files(&name, &[(path.to_owned(), *syntax)]),
             _ => Err(ProfileError::one(Problem::of_file(
                 &path.display().to_string(),
                 "the name of a profile's file ends with .toml, .yaml, .yml or .json",
@@ -177,7 +213,7 @@ impl Places {
         }
         for (name, text) in builtin::ALL {
             all.entry((*name).to_owned())
-                .or_insert_with(|| load_builtin(name, text));
+                .or_insert_with(|| builtin_text(name, text).load());
         }
         all.into_iter()
             .map(|(name, result)| Loaded { name, result })
@@ -284,6 +320,10 @@ impl Folder {
 }
 
 fn load_files(name: &str, found: &[(PathBuf, Syntax)]) -> Result<Profile, ProfileError> {
+    read_files(name, found)?.load()
+}
+
+fn read_files(name: &str, found: &[(PathBuf, Syntax)]) -> Result<Text, ProfileError> {
     let [(path, syntax), others @ ..] = found else {
         return Err(ProfileError::Unknown {
             name: name.to_owned(),
@@ -315,21 +355,33 @@ fn load_files(name: &str, found: &[(PathBuf, Syntax)]) -> Result<Profile, Profil
             "a profile is a text file of at most 1 MiB",
         )
     })?;
-    load(Input {
-        name,
-        origin: &Origin::File(path.clone()),
+    Ok(Text {
+        name: name.to_owned(),
+        origin: Origin::File(path.clone()),
         syntax: *syntax,
-        bytes: &bytes,
+        bytes,
     })
 }
 
-fn load_builtin(name: &str, text: &str) -> Result<Profile, ProfileError> {
-    load(Input {
-        name,
-        origin: &Origin::BuiltIn,
+fn builtin_text(name: &str, text: &str) -> Text {
+    Text {
+        name: name.to_owned(),
+        origin: Origin::BuiltIn,
         syntax: Syntax::Toml,
-        bytes: text.as_bytes(),
-    })
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+impl Text {
+    /// The profile that it describes.
+    pub fn load(&self) -> Result<Profile, ProfileError> {
+        load(Input {
+            name: &self.name,
+            origin: &self.origin,
+            syntax: self.syntax,
+            bytes: &self.bytes,
+        })
+    }
 }
 
 #[cfg(test)]

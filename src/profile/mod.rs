@@ -21,11 +21,12 @@ pub mod secret;
 pub mod source;
 mod suggest;
 pub mod template;
+mod tune;
 pub mod vault;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-pub use lookup::{Fingerprint, Listed, Loaded, Places};
+pub use lookup::{Fingerprint, Listed, Loaded, Places, Text};
 pub use problem::{Place, Problem, ProfileError, SourceLine};
 pub use schema::{
     kong::{
@@ -38,8 +39,9 @@ pub use schema::{
         ResponseStreaming, RoutePath, RouteType, StreamTransform,
     },
 };
-pub use secret::{Reference, Secret, SecretRef, UnresolvedSecret};
+pub use secret::{MASK, Reference, Secret, SecretRef, UnresolvedSecret};
 pub use template::{Lookup, Template, TemplateError};
+pub use tune::{Setting, Tuned};
 pub use vault::{SystemVault, Vault};
 
 /// One profile, read and checked.

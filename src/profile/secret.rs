@@ -69,6 +69,9 @@ enum Target {
     Keyring(String),
 }
 
+/// What [`SecretRef::masked`] resolves to, behind the word that says what kind of key it is.
+pub const MASK: &str = "(secret)";
+
 const OPENING: &str = "{vault://";
 
 /// What stands in front of a key in a header and is none itself.
@@ -111,6 +114,17 @@ impl SecretRef {
             Segment::Reference(reference) => Some(reference),
             Segment::Text(_) => None,
         })
+    }
+
+    /// What stands for it where nothing is sent: it resolves without its references, and to no secret.
+    #[must_use]
+    pub fn masked(&self) -> SecretRef {
+        let shown = self.to_string();
+        let scheme = SCHEMES.iter().find(|scheme| shown.starts_with(**scheme));
+        let text = format!("{}{MASK}", scheme.unwrap_or(&""));
+        SecretRef {
+            segments: vec![Segment::Text(text.into())],
+        }
     }
 
     /// The text, if it holds no reference. For the names of headers and parameters, which are no secrets.

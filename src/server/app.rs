@@ -26,8 +26,8 @@ use crate::{
     exchange::{Ledger, Recorder},
     keys::Keys,
     pipeline::{
-        Asked, Env, Failure, Inbound, Outcome, Payload, body_limit, finish, operation_of, prepare,
-        send, too_large,
+        Asked, Env, Failure, Outcome, Payload, body_limit, finish, operation_of, prepare, send,
+        too_large,
     },
     profile::{Profile, Vault},
     transport::{Body, Transport, full},
@@ -297,18 +297,7 @@ impl App {
             keys: &*self.keys,
             now: SystemTime::now(),
         };
-        let inbound = Inbound {
-            profile: way.profile,
-            ingress: way.ingress,
-            target: way.target,
-            native: way.native,
-            asked: way.asked,
-            method: parts.method,
-            query: parts.uri.query().map(str::to_owned),
-            headers: parts.headers,
-            captures: way.captures,
-            llm: true,
-        };
+        let inbound = way.inbound(parts);
         let Some(recorder) = slot else {
             return Err(Fault::upstream(500, "the request has no record").into());
         };
@@ -375,7 +364,8 @@ fn named(served: &Served, body: &Bytes, default: Arc<Profile>) -> (Arc<Profile>,
 }
 
 /// A failure in the client's form.
-fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
+#[must_use]
+pub fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
     failure.render(ingress).map(full)
 }
 

@@ -4,6 +4,7 @@
 //! [`Failure`](crate::pipeline::Failure) into a response, in the client's format. It imports `pipeline`, `exchange`, `profile`, `net`.
 
 mod app;
+mod dry;
 mod gate;
 mod intake;
 mod listen;
@@ -12,7 +13,8 @@ mod reload;
 mod router;
 mod served;
 
-pub use app::{App, Effects, Limits};
+pub use app::{App, Effects, Limits, render};
+pub use dry::inbound;
 pub use gate::{Gate, Origin};
 pub use listen::{Listening, Peer, Service, listen};
 pub use reload::{Change, Reloader};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Uri;
+use http::{Uri, request::Parts};
 
 use super::served::Served;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         openai_completions::OpenAiCompletions, openai_embeddings::OpenAiEmbeddings,
     },
     llm::Format,
-    pipeline::{Asked, Target, operation_of},
+    pipeline::{Asked, Inbound, Target, operation_of},
     profile::{OtherPaths, Profile, RouteType, schema::values::LlmFormat},
     provider::Operation,
 };
@@ -71,6 +71,22 @@ impl Way {
             asked,
             captures: Vec::new(),
         })
+    }
+
+    /// The request as the pipeline takes it.
+    pub(super) fn inbound(self, parts: Parts) -> Inbound {
+        Inbound {
+            profile: self.profile,
+            ingress: self.ingress,
+            target: self.target,
+            native: self.native,
+            asked: self.asked,
+            method: parts.method,
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            captures: self.captures,
+            llm: true,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. Only this module writes to either.
 
+pub mod diff;
 mod log;
 mod report;
 mod sanitize;
@@ -55,6 +56,18 @@ impl Term {
             colour_err: coloured && err,
             out_is_terminal: out,
             err_is_terminal: err,
+            quiet: false,
+        }
+    }
+
+    /// Of a process whose output nobody looks at: no colours.
+    #[must_use]
+    pub fn plain() -> Term {
+        Term {
+            colour_out: false,
+            colour_err: false,
+            out_is_terminal: false,
+            err_is_terminal: false,
             quiet: false,
         }
     }
@@ -117,6 +130,21 @@ impl Term {
     pub fn out(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Writes bytes to stdout as they are; on a screen, control sequences in them are shown, not obeyed.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads it any more.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.out_is_terminal {
+            let text = String::from_utf8_lossy(bytes);
+            return self.line(sanitize(&text).trim_end_matches('\n'));
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
         out.flush()
     }
 

@@ -24,25 +24,30 @@ impl Prices {
         #[expect(clippy::cast_precision_loss, reason = "a sum for people")]
         let cost =
             (usage.prompt() as f64 * self.input + usage.output as f64 * self.output) / 1_000_000.0;
-        let about = if usage.estimated { "~" } else { "" };
-        if cost == 0.0 {
-            return format!("{about}$0");
-        }
-        if cost < 0.000_001 {
-            return "<$0.000001".to_owned();
-        }
-        let digits = if cost < 1.0 { 6 } else { 2 };
-        let text = format!("{cost:.digits$}");
-        let text = if digits > 2 {
-            let cut = text.trim_end_matches('0');
-            // Cents have two digits.
-            let least = text.find('.').map_or(text.len(), |point| point + 3);
-            text.get(..cut.len().max(least)).unwrap_or(&text).to_owned()
-        } else {
-            text
-        };
-        format!("{about}${text}")
+        money(cost, usage.estimated)
     }
+}
+
+/// US dollars for people: as exact as it takes to see them.
+pub(in crate::cli) fn money(cost: f64, estimated: bool) -> String {
+    let about = if estimated { "~" } else { "" };
+    if cost == 0.0 {
+        return format!("{about}$0");
+    }
+    if cost < 0.000_001 {
+        return "<$0.000001".to_owned();
+    }
+    let digits = if cost < 1.0 { 6 } else { 2 };
+    let text = format!("{cost:.digits$}");
+    let text = if digits > 2 {
+        let cut = text.trim_end_matches('0');
+        // Cents have two digits.
+        let least = text.find('.').map_or(text.len(), |point| point + 3);
+        text.get(..cut.len().max(least)).unwrap_or(&text).to_owned()
+    } else {
+        text
+    };
+    format!("{about}${text}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod ask;
 mod command;
-mod cost;
+pub(super) mod cost;
 mod image;
 mod line;
 mod session;

@@ -9,9 +9,9 @@ mod show;
 
 use std::path::Path;
 
-use super::places::Sources;
+use super::places::{Sources, is_file};
 use crate::{
-    profile::{Places, Profile, ProfileError, Reference, Vault, source::EXTENSIONS},
+    profile::{Places, Profile, ProfileError, Reference, Vault},
     term::{Exit, Problem, Term},
 };
 
@@ -52,11 +52,7 @@ pub(super) fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
 
 /// The profile that a person names, or the file: what has a slash or a profile's extension is one.
 fn find(places: &Places, name: &str) -> Result<Profile, ProfileError> {
-    let is_file = name.contains(['/', std::path::MAIN_SEPARATOR])
-        || Path::new(name)
-            .extension()
-            .is_some_and(|end| EXTENSIONS.iter().any(|(known, _)| end == *known));
-    if is_file {
+    if is_file(name) {
         Places::load_file(Path::new(name))
     } else {
         places.load(name)
