@@ -358,6 +358,7 @@ pub async fn prepare(
     recorder: &mut Recorder,
 ) -> Outcome<Prepared> {
     let payload = noting::received(recorder, payload);
+    noting::asked(recorder, &inbound, &payload);
     let mut inbound = inbound;
     let (payload, lost) = transformer::request(env, &mut inbound, payload, recorder).await?;
     let (mut prepared, secrets) = match payload {

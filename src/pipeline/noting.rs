@@ -174,6 +174,18 @@ impl Head {
     }
 }
 
+/// The request as the client sent it; a body that passes unread is not kept.
+pub(super) fn asked(recorder: &mut Recorder, inbound: &Inbound, payload: &Payload) {
+    if !recorder.is_watched() {
+        return;
+    }
+    let body = match payload {
+        Payload::Whole(body) => body.clone(),
+        Payload::Stream(_) => Bytes::new(),
+    };
+    stage(recorder, Stage::Client, || Head::of(inbound), &body);
+}
+
 /// A request is at a stage.
 pub(super) fn stage(
     recorder: &mut Recorder,

@@ -129,7 +129,6 @@ pub(super) async fn request(
         return Ok((payload, Vec::new()));
     }
     let body = hold(payload, limit(&profile)).await?;
-    noting::stage(recorder, Stage::Client, || Head::of(inbound), &body);
     let Some(own) = &profile.ai_request_transformer else {
         return Ok((Payload::Whole(body), Vec::new()));
     };
