@@ -377,3 +377,62 @@ fn it_runs_again_when_profile_or_body_change() {
     let ended = process.end();
     assert_eq!(ended.code(), 130);
 }
+
+#[test]
+fn a_transformer_is_asked_and_shown_stage_by_stage() {
+    let world = world();
+    let line = args(
+        &world,
+        &[
+            "transform",
+            "body.json",
+            "--profile",
+            "mock-request-transformer",
+        ],
+    );
+    let shown = world.run(line).exits(0).stdout;
+    let at = |words: &str| {
+        shown
+            .find(words)
+            .unwrap_or_else(|| panic!("`{words}` is not shown: {shown}"))
+    };
+    let order = [
+        at("client POST"),
+        at("ai-request-transformer asks mock/mock-transform"),
+        at("its answer (status 200"),
+        at("request-transformed POST"),
+        at("+ max_tokens: 8"),
+        at("sent POST mock://mock/v1/chat/completions"),
+    ];
+    assert!(order.is_sorted(), "{shown}");
+}
+
+#[test]
+fn a_pattern_that_takes_nothing_is_shown_beside_the_answer() {
+    let world = world();
+    let line = args(
+        &world,
+        &[
+            "transform",
+            "body.json",
+            "--profile",
+            "mock-request-transformer",
+            "--set",
+            "transformation_extract_pattern=zzz",
+        ],
+    );
+    let ended = world.run(line).exits(1);
+    assert!(
+        ended.stdout.contains("\"max_tokens\":8")
+            && ended.stdout.contains("the pattern `zzz` takes nothing"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("AI response did not match specified regular expression"),
+        "{}",
+        ended.stderr
+    );
+}
