@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::Limits;
 
-/// A value. Values that one [`Reader`] read are equal if their content is, whatever the order of their keys.
+/// A value. Values that one reader read are equal if their content is, whatever the order of their keys.
 #[derive(Clone)]
 pub struct Json<'a> {
     /// Stands for the content.
