@@ -118,10 +118,16 @@ fn operation(path: &str) -> Option<Operation> {
     }
 }
 
-/// A path without `/v1` before it.
+/// A path without what services put before OpenAI's: `/v1`, or Azure's `/openai/deployments/NAME`.
 fn short(path: &str) -> &str {
-    path.strip_prefix("/v1")
-        .filter(|rest| rest.starts_with('/'))
+    let of_deployment = path
+        .strip_prefix("/openai/deployments/")
+        .and_then(|rest| rest.get(rest.find('/')?..));
+    of_deployment
+        .or_else(|| {
+            path.strip_prefix("/v1")
+                .filter(|rest| rest.starts_with('/'))
+        })
         .unwrap_or(path)
 }
 

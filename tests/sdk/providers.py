@@ -20,6 +20,7 @@ PROVIDERS = {
     "cohere": ("cohere", without("image", "reasoning", "tool_choice"), {}, ""),
     "cohere-v2": ("cohere", ["image", "reasoning", "schema", "tools", "usage"], {"upstream_path": "/v2/chat"}, ""),
     "ollama": ("ollama", without("tool_choice"), {}, ""),
+    "azure": ("azure", CHAT, {"azure_instance": "i", "azure_deployment_id": "d", "azure_api_version": "2024-10-21"}, ""),
     "mistral-ollama": ("mistral", without("tool_choice"), {"mistral_format": "ollama"}, ""),
 }
 
