@@ -4,6 +4,7 @@
 //! that hangs up is [`Outcome::Cancelled`] with no code for it. A [`RequestLog`] is told of each and writes it down. It imports `llm`.
 
 mod estimate;
+mod filter;
 mod id;
 mod kept;
 mod log;
@@ -12,6 +13,7 @@ mod log_line;
 mod record;
 mod redact;
 mod stages;
+pub mod told;
 
 use std::{
     fmt,
@@ -22,6 +24,7 @@ use std::{
 };
 
 pub use estimate::{Prompt, tokens};
+pub use filter::{Filter, flag};
 pub use id::ExchangeId;
 pub use kept::{Kept, MOST, Material, Said, Text};
 pub use log::{RequestLog, TARGET};
