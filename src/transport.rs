@@ -21,6 +21,13 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
+/// How long a request waited for its connection: an extension of the response. Next to nothing if one was open.
+#[derive(Clone, Copy, Debug)]
+pub struct Connected {
+    /// From the connector's first step to the connection, TLS included.
+    pub took: Duration,
+}
+
 /// What a [`Transport::send`] resolves to.
 pub type Sending<'a> =
     Pin<Box<dyn Future<Output = Result<http::Response<Body>, TransportError>> + Send + 'a>>;

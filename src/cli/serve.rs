@@ -120,7 +120,8 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     let limits = Limits {
         body_memory: args.max_body_memory,
     };
-    let ledger = Ledger::new(log.iter().map(RequestLog::observer).collect());
+    let observers = log.iter().map(RequestLog::observer).collect();
+    let ledger = Ledger::keeping(observers, exchange::MEMORY);
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,
@@ -143,7 +144,9 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         term.note("--mock: the built-in mock answers in every provider's place");
     }
     let drain = args.drain;
+    let listeners = Arc::clone(&ledger);
     let stopping = || {
+        listeners.hang_up();
         term.note(&format!(
             "stopping: exchanges under way have {drain} s to end (once more to stop at once)"
         ));

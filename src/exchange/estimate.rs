@@ -80,6 +80,11 @@ impl Prompt {
         tokens(&self.text) + self.ids + around
     }
 
+    /// The texts, each on a line of its own.
+    pub(super) fn text(&self) -> &str {
+        self.text.as_str()
+    }
+
     /// Bytes that it holds.
     pub(super) fn weight(&self) -> usize {
         self.text.as_str().len()

@@ -9,6 +9,9 @@ use crate::llm::{ChatResponse, Event, Kind, Part};
 /// Most bytes of one body, or of one collected text, that an exchange keeps.
 pub const MOST: usize = 1 << 20;
 
+/// Bodies up to this length are copied where they are kept for long.
+const SMALL: usize = 64 << 10;
+
 /// A body, as far as it is kept.
 #[derive(Clone, Default)]
 pub struct Kept {
@@ -28,6 +31,42 @@ impl Kept {
             bytes,
             whole: body.len(),
         }
+    }
+
+    /// The same, for as long as a record lives: a small body is copied out of the buffer that it was read into.
+    #[must_use]
+    pub(super) fn copied(body: &Bytes) -> Kept {
+        if body.len() > SMALL {
+            return Kept::of(body);
+        }
+        Kept {
+            bytes: Bytes::copy_from_slice(body),
+            whole: body.len(),
+        }
+    }
+
+    /// Knows how long `body` is, and nothing else.
+    #[must_use]
+    pub(super) fn nothing_of(body: &Bytes) -> Kept {
+        Kept {
+            bytes: Bytes::new(),
+            whole: body.len(),
+        }
+    }
+
+    /// Whether this is all of `body`.
+    #[must_use]
+    pub(super) fn is_whole(&self, body: &Bytes) -> bool {
+        let shared = self.bytes.as_ptr() == body.as_ptr();
+        self.whole == body.len()
+            && self.bytes.len() == body.len()
+            && (shared || self.bytes == *body)
+    }
+
+    /// How long all of it is.
+    #[must_use]
+    pub fn whole(&self) -> usize {
+        self.whole
     }
 
     /// What is kept.

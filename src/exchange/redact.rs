@@ -1,6 +1,6 @@
 //! Takes secrets out of text: by their value, as they are and in the encodings that a body may hold them in.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::AhoCorasick;
 
@@ -63,6 +63,11 @@ impl Redactor {
     /// The same for a text that was cut off at its end: a secret's beginning there goes too.
     #[must_use]
     pub fn redact_cut<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.hide(text, self.partial(text))
+    }
+
+    /// The length of the longest beginning of a secret that the text ends with.
+    fn partial(&self, text: &str) -> usize {
         let bytes = text.as_bytes();
         let begins = |pattern: &[u8], length: usize| {
             let end = bytes
@@ -79,17 +84,53 @@ impl Redactor {
                 .rev()
                 .find(|&length| begins(pattern, length))
         });
-        self.hide(text, partial.max().unwrap_or_default())
+        partial.max().unwrap_or_default()
     }
 
-    /// Hides the values, and the last `partial` bytes.
-    fn hide<'t>(&self, text: &'t str, partial: usize) -> Cow<'t, str> {
+    /// How much of a text can be told although more follows: all but an end that is a secret's beginning. What is shorter than four bytes
+    /// gives nothing away.
+    #[must_use]
+    pub fn settled(&self, text: &str) -> usize {
+        let partial = self.partial(text);
+        if partial < 4 {
+            return text.len();
+        }
+        text.floor_char_boundary(text.len() - partial)
+    }
+
+    /// Where they are in a text: in order, apart from each other, between characters.
+    #[must_use]
+    pub fn ranges(&self, text: &str) -> Vec<Range<usize>> {
+        self.found(text, 0)
+    }
+
+    /// A part of a text, without what lies in these ranges of the whole. Each leaves its mark where it begins.
+    #[must_use]
+    pub fn cut(&self, text: &str, part: Range<usize>, found: &[Range<usize>]) -> String {
+        let mut out = String::new();
+        let mut at = part.start;
+        for range in found {
+            if range.end <= part.start || range.start >= part.end {
+                continue;
+            }
+            if range.start >= part.start {
+                out.push_str(text.get(at..range.start).unwrap_or_default());
+                out.push_str(MASK);
+            }
+            at = range.end.min(part.end);
+        }
+        out.push_str(text.get(at..part.end).unwrap_or_default());
+        out
+    }
+
+    /// Where the values are, and the last `partial` bytes.
+    fn found(&self, text: &str, partial: usize) -> Vec<Range<usize>> {
         if self.patterns.is_empty() {
-            return Cow::Borrowed(text);
+            return Vec::new();
         }
         let Some(automaton) = &self.automaton else {
             // No automaton of these values could be built: what cannot be searched is not shown.
-            return Cow::Borrowed(MASK);
+            return vec![0..text.len()];
         };
         // Overlapping matches: a value that begins inside another one must not leave its tail behind.
         let mut found: Vec<(usize, usize)> = automaton
@@ -99,22 +140,24 @@ impl Redactor {
         if partial > 0 {
             found.push((text.floor_char_boundary(text.len() - partial), text.len()));
         }
+        found.sort_unstable();
+        let mut apart: Vec<Range<usize>> = Vec::new();
+        for (start, end) in found {
+            match apart.last_mut() {
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                _ => apart.push(start..end),
+            }
+        }
+        apart
+    }
+
+    /// Hides the values, and the last `partial` bytes.
+    fn hide<'t>(&self, text: &'t str, partial: usize) -> Cow<'t, str> {
+        let found = self.found(text, partial);
         if found.is_empty() {
             return Cow::Borrowed(text);
         }
-        found.sort_unstable();
-        let mut out = String::with_capacity(text.len());
-        // Up to where the text is dealt with.
-        let mut at = None;
-        for (start, end) in found {
-            if at.is_none_or(|at| start > at) {
-                out.push_str(text.get(at.unwrap_or_default()..start).unwrap_or_default());
-                out.push_str(MASK);
-            }
-            at = at.max(Some(end));
-        }
-        out.push_str(text.get(at.unwrap_or_default()..).unwrap_or_default());
-        Cow::Owned(out)
+        Cow::Owned(self.cut(text, 0..text.len(), &found))
     }
 }
 

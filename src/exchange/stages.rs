@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
-use super::kept::Material;
+use super::{
+    kept::{Kept, Material},
+    mask::Fields,
+    pieces::Pieces,
+};
 use crate::llm::Usage;
 
 /// A place on a request's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// As the client sent it.
+    #[default]
     Client,
     /// As the request transformer made it.
     RequestTransformed,
@@ -46,6 +51,93 @@ impl Stage {
             Stage::Received => "received",
             Stage::ResponseTransformed => "response-transformed",
             Stage::Returned => "returned",
+        }
+    }
+}
+
+/// A body at a stage, as far as it is kept.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Whole.
+    Whole(Kept),
+    /// As it came, piece by piece.
+    Pieces(Pieces),
+    /// That of an earlier stage.
+    Same(Stage),
+    /// That of an earlier stage with these changes, in order.
+    Edited(Stage, Vec<Edit>),
+}
+
+/// A change of a body that went through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Where, in the bytes as they came.
+    pub at: u64,
+    /// How many of them are left out.
+    pub cut: u64,
+    /// What is put in their place.
+    pub put: Bytes,
+}
+
+/// A request or an answer at one stage, as a record keeps it. No secret is in its head.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Where.
+    pub stage: Stage,
+    /// Its number among all that happened.
+    pub seq: u64,
+    /// Microseconds since the exchange's beginning.
+    pub at: u64,
+    /// A request's method.
+    pub method: Option<Method>,
+    /// A request's URL; of the client's, path and query.
+    pub url: Option<String>,
+    /// An answer's status.
+    pub status: Option<u16>,
+    /// Its headers.
+    pub headers: Fields,
+    /// Its body, inflated.
+    pub body: Body,
+}
+
+impl Held {
+    /// Bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        let body = match &self.body {
+            Body::Whole(kept) => kept.bytes().len(),
+            Body::Pieces(pieces) => pieces.weight(),
+            Body::Same(_) => 0,
+            Body::Edited(_, edits) => edits.iter().map(|edit| edit.put.len() + 40).sum(),
+        };
+        size_of::<Held>() + self.headers.weight() + self.url.as_ref().map_or(0, String::len) + body
+    }
+}
+
+/// The head of a request or an answer, for whoever keeps it.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// A request's method.
+    pub method: Option<&'a Method>,
+    /// A request's URL, or path and query, without secrets.
+    pub url: Option<String>,
+    /// An answer's status.
+    pub status: Option<u16>,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Values that are not to be shown, beside those of headers that say so by their name.
+    pub secrets: Vec<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    /// An answer's.
+    #[must_use]
+    pub fn answer(status: StatusCode, headers: &'a HeaderMap) -> Head<'a> {
+        Head {
+            method: None,
+            url: None,
+            status: Some(status.as_u16()),
+            headers,
+            secrets: Vec::new(),
         }
     }
 }
@@ -98,6 +190,24 @@ pub struct LlmCall {
     pub cost: Option<f64>,
     /// Why there is no answer, or none that can be used.
     pub error: Option<String>,
+    /// Its number among all that happened.
+    pub seq: u64,
+    /// Microseconds from the exchange's beginning to its end.
+    pub at: u64,
+}
+
+impl LlmCall {
+    /// Bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.answer, &self.pattern, &self.matched, &self.error];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
+        size_of::<LlmCall>()
+            + self.url.len()
+            + self.request.len()
+            + texts.chain(headers).sum::<usize>()
+    }
 }
 
 /// What is to be logged of a transformer's call.

@@ -134,7 +134,7 @@ pub struct Timings {
     /// Until the request left for the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_ms: Option<f64>,
-    /// How long the connection took; zero if one was open.
+    /// How long the request waited for its connection; next to nothing if one was open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<f64>,
     /// Until the upstream's headers.

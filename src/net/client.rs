@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{
@@ -28,7 +28,7 @@ use super::{
     proxy::{Environment, Proxies, Proxy, ProxyKind, Route, bare},
     tls::Tls,
 };
-use crate::transport::{Body, Dial, HostPort, Sending, Transport, TransportError};
+use crate::transport::{Body, Connected, Dial, HostPort, Sending, Transport, TransportError};
 
 /// Origins that are kept before idle ones are looked for.
 const MANY_ORIGINS: usize = 64;
@@ -173,10 +173,17 @@ impl Client {
             origin: &origin,
             dial,
             progress: &progress,
+            connected: Duration::ZERO,
         };
         for _ in 0..MAX_ATTEMPTS {
             match once.send(request).await {
-                Ok((response, exchange)) => return Ok(received(response, exchange, cut)),
+                Ok((response, exchange)) => {
+                    let mut response = received(response, exchange, cut);
+                    response.extensions_mut().insert(Connected {
+                        took: once.connected,
+                    });
+                    return Ok(response);
+                }
                 Err(Unsent::Failed(error)) => return Err(error),
                 Err(Unsent::Again(back)) => request = *back,
             }
@@ -205,6 +212,8 @@ struct Once<'a> {
     origin: &'a Arc<Origin>,
     dial: &'a Dial,
     progress: &'a Arc<Progress>,
+    /// How long it waited for a connection.
+    connected: Duration,
 }
 
 /// Why an attempt gave no response.
@@ -225,14 +234,15 @@ impl Once<'_> {
         &mut self,
         request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Exchange), Unsent> {
-        let limit = self.dial.connect_timeout;
+        let (limit, began) = (self.dial.connect_timeout, Instant::now());
         let claim = timeout(limit, self.origin.claim()).await;
         match claim.unwrap_or(Err(TransportError::ConnectTimeout(limit)))? {
             Claim::Http1(exchange) => {
-                let response = self.over_pool(request).await?;
+                let response = self.over_pool(request, began).await?;
                 Ok((response, exchange))
             }
             Claim::Http2(mut sender, exchange) => {
+                self.connected = began.elapsed();
                 let sending = pin!(sender.try_send_request(request));
                 match self.first_byte(sending).await? {
                     Ok(response) => Ok((response, exchange)),
@@ -249,8 +259,9 @@ impl Once<'_> {
     }
 
     async fn over_pool(
-        &self,
+        &mut self,
         mut request: Request<Upload>,
+        began: Instant,
     ) -> Result<Response<Incoming>, TransportError> {
         let limit = self.dial.connect_timeout;
         let mut captured = capture_connection(&mut request);
@@ -264,6 +275,7 @@ impl Once<'_> {
             sent = &mut sending => return sent.map_err(|error| self.of_pool(&error)),
             connected = timeout(limit, connected) => {
                 connected.map_err(|_| TransportError::ConnectTimeout(limit))?;
+                self.connected = began.elapsed();
             }
         }
         let sent = self.first_byte(sending).await?;

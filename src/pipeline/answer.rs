@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 
 use super::{
     Answer, Env, Failure, Outcome, Plan,
-    headers::{downstream, masked},
+    headers::downstream,
     inflate::{codings_of, inflate, inflate_whole},
     relay::{Mode, Relay, idle_message},
     through::Through,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     dialect::{Egress, Fault},
-    exchange::{Recorder, Snapshot, Stage},
+    exchange::{Head, Recorder, Stage},
     llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, events_of},
     transport::{Body, full},
     wire::{Framer, Framing, MAX_FRAME},
@@ -98,7 +98,9 @@ pub(super) async fn whole(
     let body = collect(&parts.headers, body, plan.idle_timeout)
         .await
         .map_err(|fault| failed(*fault))?;
-    recorder.stage(|| received(&parts, &body.inflated));
+    recorder.stage(Stage::Received, &body.inflated, || {
+        Head::answer(parts.status, &parts.headers)
+    });
     let mut out = if let Some(request) = &plan.embeds
         && parts.status.is_success()
     {
@@ -179,18 +181,6 @@ fn unreadable(plan: &Plan, reason: &dyn std::fmt::Display) -> Fault {
     )
 }
 
-/// The upstream's answer as it came, inflated.
-pub(super) fn received(parts: &Parts, body: &Bytes) -> Snapshot {
-    Snapshot {
-        stage: Stage::Received,
-        method: None,
-        url: None,
-        status: Some(parts.status.as_u16()),
-        headers: masked(&parts.headers, std::iter::empty()),
-        body: body.clone(),
-    }
-}
-
 /// What the client gets. The record closes with the body; where somebody watches it stays in its slot.
 pub(super) fn returned(
     out: Response<Bytes>,
@@ -200,13 +190,8 @@ pub(super) fn returned(
         return Err(gone().into());
     };
     recorder.responding(out.status().as_u16());
-    recorder.stage(|| Snapshot {
-        stage: Stage::Returned,
-        method: None,
-        url: None,
-        status: Some(out.status().as_u16()),
-        headers: masked(out.headers(), std::iter::empty()),
-        body: out.body().clone(),
+    recorder.stage(Stage::Returned, out.body(), || {
+        Head::answer(out.status(), out.headers())
     });
     if recorder.is_watched() {
         *slot = Some(recorder);
@@ -270,8 +255,7 @@ fn written(parts: &Parts, body: Bytes) -> Response<Bytes> {
 
 /// The record closes with the body.
 fn recorded(response: Response<Body>, recorder: Recorder) -> Response<Body> {
-    response
-        .map(|body| BodyExt::boxed_unsync(Through::new(body, Duration::from_secs(3600), recorder)))
+    response.map(|body| BodyExt::boxed_unsync(Through::ready(body, recorder)))
 }
 
 /// An answer of an operation that aiproxy does not read.
@@ -288,8 +272,14 @@ async fn through(
     let mut headers = downstream(&parts.headers, false, plan.keep_cookies);
     headers.extend(plan.headers.clone());
     let body = match slot.take() {
-        Some(mut recorder) => {
+        Some(recorder) => {
+            recorder.streams(Stage::Received, || {
+                Head::answer(parts.status, &parts.headers)
+            });
             recorder.responding(parts.status.as_u16());
+            recorder.passes(Stage::Returned, Stage::Received, || {
+                Head::answer(parts.status, &headers)
+            });
             BodyExt::boxed_unsync(Through::new(body, plan.idle_timeout, recorder))
         }
         None => body,
@@ -312,7 +302,9 @@ pub(super) async fn whole_unread(
         .await
         .map_err(|fault| failed(*fault))?;
     if let Some(recorder) = recorder {
-        recorder.stage(|| received(&parts, &body.inflated));
+        recorder.stage(Stage::Received, &body.inflated, || {
+            Head::answer(parts.status, &parts.headers)
+        });
     }
     let mut response = Response::new(body.inflated);
     *response.status_mut() = parts.status;
@@ -345,6 +337,9 @@ async fn stream(
             "the stream's record is gone",
         )));
     };
+    recorder.streams(Stage::Received, || {
+        Head::answer(parts.status, &parts.headers)
+    });
     let encoder = plan.ingress.stream_encoder(plan.show_usage);
     let relay = Relay::new(
         inflated.body,
@@ -360,19 +355,19 @@ async fn stream(
         *slot = Some(recorder);
         Box::new(fault)
     })?;
-    relay.responding(parts.status.as_u16());
-    let mut response = Response::new(BodyExt::boxed_unsync(relay));
-    *response.status_mut() = parts.status;
-    let headers = response.headers_mut();
-    *headers = downstream(&parts.headers, true, false);
+    let mut headers = downstream(&parts.headers, true, false);
     if !plan.same_format {
         let stream_type = HeaderValue::from_static(plan.ingress.stream_type());
         headers.insert(CONTENT_TYPE, stream_type);
     } else if framing == Framing::Sse && media_type(&parts.headers) != "text/event-stream" {
         headers.insert(CONTENT_TYPE, EVENT_STREAM);
     }
-    stream_headers(headers);
+    stream_headers(&mut headers);
     headers.extend(plan.headers);
+    relay.responding(parts.status, &headers);
+    let mut response = Response::new(BodyExt::boxed_unsync(relay));
+    *response.status_mut() = parts.status;
+    *response.headers_mut() = headers;
     Ok(response)
 }
 

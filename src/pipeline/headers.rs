@@ -3,17 +3,14 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-        COOKIE, ETAG, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-        IF_UNMODIFIED_SINCE, LAST_MODIFIED, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE,
-        REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG,
+        EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+        LAST_MODIFIED, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, REFERER, SET_COOKIE,
+        TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
 };
 
-/// What clients put their own credentials into.
-fn is_credential(name: &HeaderName) -> bool {
-    *name == AUTHORIZATION || matches!(name.as_str(), "x-api-key" | "api-key" | "x-goog-api-key")
-}
+use crate::exchange::is_credential;
 
 /// The client's own credentials alone.
 pub(super) fn credentials(client: &HeaderMap) -> HeaderMap {
@@ -193,50 +190,6 @@ pub(super) fn content_type_of(text: &str, old: Option<&HeaderValue>) -> HeaderVa
     }
 }
 
-/// A head without secrets: those of the client, and those that aiproxy put on.
-pub(super) fn masked<'s>(headers: &HeaderMap, secrets: impl Iterator<Item = &'s str>) -> HeaderMap {
-    let secrets: Vec<&str> = secrets.collect();
-    let mut out = headers.clone();
-    for (name, value) in &mut out {
-        let secret = value.is_sensitive()
-            || is_credential(name)
-            || [COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
-            || name.as_str() == "x-amz-security-token"
-            || value
-                .to_str()
-                .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)));
-        if secret {
-            *value = HeaderValue::from_static(SECRET);
-        }
-    }
-    out
-}
-
-/// Whether a text gives a secret away. A short one is found in ordinary words.
-fn shows(text: &str, secret: &str) -> bool {
-    text == secret || secret.len() >= 8 && text.contains(secret)
-}
-
-/// What stands for a secret.
-pub(super) const SECRET: &str = "(secret)";
-
-/// A URL, or its path and query, without the values of these parameters, and of `key`.
-pub(super) fn masked_url(url: &str, names: &[&str]) -> String {
-    let Some((path, query)) = url.split_once('?') else {
-        return url.to_owned();
-    };
-    let pairs = query.split('&').map(|pair| {
-        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
-        let secret = name.is_some_and(|(name, _)| name == "key" || names.contains(&&*name));
-        match pair.split_once('=') {
-            Some((name, _)) if secret => format!("{name}={SECRET}"),
-            _ => pair.to_owned(),
-        }
-    });
-    let pairs: Vec<String> = pairs.collect();
-    format!("{path}?{}", pairs.join("&"))
-}
-
 /// Length, coding and validators of one particular body.
 fn is_about_the_body(name: &HeaderName) -> bool {
     [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED].contains(name)
@@ -403,33 +356,6 @@ mod tests {
         }
         assert_eq!(content_type_of("{}", None), "application/json");
         assert_eq!(content_type_of("x", None), "text/plain; charset=utf-8");
-    }
-
-    #[test]
-    fn heads_and_urls_lose_their_secrets() {
-        let mut headers = map(&[
-            ("authorization", "Bearer own"),
-            ("cookie", "a=b"),
-            ("x-key", "Bearer key-123456"),
-            ("x-amz-date", "today"),
-            ("accept", "a"),
-        ]);
-        let mut sensitive = HeaderValue::from_static("x");
-        sensitive.set_sensitive(true);
-        headers.insert("x-marked", sensitive);
-        let shown = masked(&headers, ["key-123456"].into_iter());
-        for name in ["authorization", "cookie", "x-key", "x-marked"] {
-            assert_eq!(shown[name], SECRET, "{name}");
-        }
-        assert_eq!(
-            (&shown["accept"], &shown["x-amz-date"]),
-            (&headers["accept"], &headers["x-amz-date"])
-        );
-        assert_eq!(
-            masked_url("http://h/p?a=1&k%65y=x&token=y&b", &["token"]),
-            "http://h/p?a=1&k%65y=(secret)&token=(secret)&b"
-        );
-        assert_eq!(masked_url("/p", &[]), "/p");
     }
 
     #[test]

@@ -35,12 +35,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTE
 
 use crate::{
     dialect::{Egress, Fault, Ingress, Loss, Native, Restore},
-    exchange::Recorder,
+    exchange::{Recorder, Stage},
     keys::Keys,
     llm::{ChatResponse, EmbedRequest, Event, Finish},
     profile::{Profile, Vault},
     provider::Operation,
-    transport::{Body, Dial, Transport, TransportError},
+    transport::{Body, Connected, Dial, Transport, TransportError},
 };
 
 pub use answer::finish;
@@ -383,6 +383,7 @@ async fn read(
     recorder: &mut Recorder,
 ) -> Outcome<(Prepared, Secrets)> {
     let mut request = checks::check(&inbound, body)?;
+    recorder.reaching(Stage::Sent);
     let replay = transformer::ask_whole(&mut inbound, &mut request)?;
     let mut route = route::route(&inbound)?;
     let mut decided = route::decide(&inbound, &route, &request)?;
@@ -406,7 +407,7 @@ async fn read(
         decided: &decided,
         secrets: &secrets,
         now: env.now,
-        exchange: recorder.id().map(|id| id.to_string()).unwrap_or_default(),
+        exchange: recorder.id().to_string(),
     };
     let mut prepared = compose::compose(&asked, request, body)?;
     prepared
@@ -423,6 +424,7 @@ async fn unread(
     payload: Payload,
     recorder: &mut Recorder,
 ) -> Outcome<(Prepared, Secrets)> {
+    recorder.reaching(Stage::Sent);
     transformer::ask_unread(&mut inbound, &payload)?;
     let filter = transformer::Filter::of(&inbound, false);
     let route_type = inbound.target.operation().route_type();
@@ -489,7 +491,7 @@ fn answering(inbound: &Inbound, now: SystemTime, slot: &Option<Recorder>) -> Out
     let egress = route.provider.egress(&route.call(inbound, &decided));
     let same_format = egress.is_none_or(|egress| egress.format() == inbound.ingress.format());
     decided.native &= same_format;
-    let id = slot.as_ref().and_then(Recorder::id);
+    let id = slot.as_ref().map(Recorder::id);
     let asked = compose::Ingredients {
         inbound,
         route: &route,
@@ -527,7 +529,11 @@ pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> 
     recorder.sent();
     match env.net.send(request, &dial).await {
         Ok(response) => {
-            recorder.answered(response.status().as_u16());
+            let connected = response.extensions().get::<Connected>();
+            recorder.answered(
+                response.status().as_u16(),
+                connected.map(|connected| connected.took),
+            );
             let mut plan = plan;
             plan.name_seen_model(recorder);
             Ok(Answer { response, plan })

@@ -10,18 +10,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 
 use super::{
-    Inbound, Payload, Prepared, headers,
+    Inbound, Payload, Prepared,
     route::{Decided, Route},
     secrets::Secrets,
 };
 use crate::{
-    exchange::{Kept, MOST, Material, Prompt, Recorder, Snapshot, Stage},
+    exchange::{Head, Kept, MOST, Material, Prompt, Recorder, SECRET, Stage, Tap, masked_url},
     profile::ParamLocation,
     transport::{Body, BoxError},
     wire::envelope::Envelope,
@@ -40,7 +39,8 @@ pub(super) fn received(recorder: &mut Recorder, payload: Payload) -> Payload {
             let Some(counter) = counter else {
                 return Payload::Stream(body);
             };
-            Payload::Stream(Counted { body, counter }.boxed_unsync())
+            let tap = recorder.tap();
+            Payload::Stream(Counted { body, counter, tap }.boxed_unsync())
         }
     }
 }
@@ -49,6 +49,8 @@ pub(super) fn received(recorder: &mut Recorder, payload: Payload) -> Payload {
 struct Counted {
     body: Body,
     counter: Arc<AtomicU64>,
+    /// Keeps them.
+    tap: Option<Tap>,
 }
 
 impl HttpBody for Counted {
@@ -65,6 +67,9 @@ impl HttpBody for Counted {
             && let Some(data) = frame.data_ref()
         {
             this.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+            if let Some(tap) = &this.tap {
+                tap.push(data);
+            }
         }
         polled
     }
@@ -80,6 +85,9 @@ impl HttpBody for Counted {
 
 /// What the profile wants of a request that is read here.
 pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decided, reads: bool) {
+    let options = &route.proxy.model.options;
+    let prices = (options.input_cost, options.output_cost);
+    recorder.planned(decided.stream, prices, route.is_own_host());
     if recorder.is_logged() {
         recorder.log(material(route, decided, reads));
     }
@@ -114,24 +122,26 @@ pub(super) fn material(route: &Route<'_>, decided: &Decided, reads: bool) -> Mat
 
 /// What must not be in the line: an upstream's error can quote a key.
 pub(super) fn secrets(recorder: &mut Recorder, secrets: &Secrets) {
+    recorder.secrets(secrets.values());
+    if let Some((name, _)) = secrets.param() {
+        recorder.key_param(name);
+    }
     if !recorder.is_logged() {
         return;
     }
-    let values = secrets.values().map(SecretString::from).collect();
-    match recorder.material() {
-        Some(material) => material.secrets = values,
-        None => recorder.log(Material {
-            secrets: values,
+    let mut values = Some(secrets.values().map(SecretString::from).collect());
+    recorder.material(|material| material.secrets = values.take().unwrap_or_default());
+    if let Some(secrets) = values {
+        recorder.log(Material {
+            secrets,
             ..Material::default()
-        }),
+        });
     }
 }
 
 /// The body as it leaves.
 pub(super) fn composed(recorder: &mut Recorder, secrets: &Secrets, wire: Option<&Bytes>) {
-    if let Some(material) = recorder.material() {
-        bodies(material, secrets, wire);
-    }
+    recorder.material(|material| bodies(material, secrets, wire));
 }
 
 /// Keeps of a body as it leaves what is wanted.
@@ -154,60 +164,32 @@ pub(super) fn bodies(material: &mut Material, secrets: &Secrets, wire: Option<&B
     }
 }
 
-/// A request's head at a stage.
-pub(super) struct Head {
-    method: Method,
-    url: String,
-    headers: HeaderMap,
-}
-
-impl Head {
-    /// As the pipeline has it before it is routed.
-    pub(super) fn of(inbound: &Inbound) -> Head {
-        let query = inbound.query.as_deref();
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        Head {
-            method: inbound.method.clone(),
-            url: headers::masked_url(&format!("{}{query}", inbound.target.path()), &[]),
-            headers: headers::masked(&inbound.headers, std::iter::empty()),
-        }
+/// A request's head as the pipeline has it before it is routed.
+pub(super) fn head(inbound: &Inbound) -> Head<'_> {
+    let query = inbound.query.as_deref();
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Head {
+        method: Some(&inbound.method),
+        url: Some(masked_url(
+            &format!("{}{query}", inbound.target.path()),
+            &[],
+        )),
+        status: None,
+        headers: &inbound.headers,
+        secrets: Vec::new(),
     }
 }
 
-/// The request as the client sent it; a body that passes unread is not kept.
+/// The request as the client sent it.
 pub(super) fn asked(recorder: &mut Recorder, inbound: &Inbound, payload: &Payload) {
-    if !recorder.is_watched() {
-        return;
-    }
-    let body = match payload {
-        Payload::Whole(body) => body.clone(),
-        Payload::Stream(_) => Bytes::new(),
-    };
-    stage(recorder, Stage::Client, || Head::of(inbound), &body);
-}
-
-/// A request is at a stage.
-pub(super) fn stage(
-    recorder: &mut Recorder,
-    stage: Stage,
-    head: impl FnOnce() -> Head,
-    body: &Bytes,
-) {
-    recorder.stage(|| {
-        let Head {
-            method,
-            url,
-            headers,
-        } = head();
-        Snapshot {
-            stage,
-            method: Some(method),
-            url: Some(url),
-            status: None,
-            headers,
-            body: body.clone(),
+    match payload {
+        Payload::Whole(body) => recorder.stage(Stage::Client, body, || head(inbound)),
+        // Who watches sees bodies whole or not at all.
+        Payload::Stream(_) if recorder.is_watched() => {
+            recorder.stage(Stage::Client, &Bytes::new(), || head(inbound));
         }
-    });
+        Payload::Stream(_) => recorder.streams(Stage::Client, || head(inbound)),
+    }
 }
 
 /// The request is ready to leave.
@@ -215,18 +197,25 @@ pub(super) fn ready(recorder: &mut Recorder, secrets: &Secrets, prepared: &Prepa
     for loss in &prepared.plan.lost {
         recorder.warn(loss.to_string());
     }
+    if !recorder.keeps_stages() {
+        return;
+    }
     let head = || {
         let request = prepared.request();
         let param = secrets.param().map(|(name, _)| name);
         Head {
-            method: request.method().clone(),
-            url: headers::masked_url(&request.uri().to_string(), param.as_slice()),
-            headers: headers::masked(request.headers(), secrets.values()),
+            method: Some(request.method()),
+            url: Some(masked_url(&request.uri().to_string(), param.as_slice())),
+            status: None,
+            headers: request.headers(),
+            secrets: secrets.values().collect(),
         }
     };
-    if recorder.is_watched() {
+    if prepared.wire.is_some() || recorder.is_watched() {
         let body = without_param(secrets, prepared.wire.as_ref());
-        stage(recorder, Stage::Sent, head, &body);
+        recorder.stage(Stage::Sent, &body, head);
+    } else {
+        recorder.passes(Stage::Sent, Stage::Client, head);
     }
 }
 
@@ -239,7 +228,7 @@ pub(super) fn without_param(secrets: &Secrets, wire: Option<&Bytes>) -> Bytes {
     let Ok(mut envelope) = Envelope::parse(&wire) else {
         return wire;
     };
-    if envelope.set(name, headers::SECRET).is_err() {
+    if envelope.set(name, SECRET).is_err() {
         return Bytes::new();
     }
     envelope.finish(&wire)

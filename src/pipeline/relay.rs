@@ -9,13 +9,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame as BodyFrame};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Called;
 use crate::{
     dialect::{Egress, Fault, Restore, Restored, StreamDecoder, StreamEncoder},
-    exchange::Recorder,
+    exchange::{Head, Recorder, Stage},
     llm::{Event, Format, Sink},
     transport::{Body, BoxError},
     wire::{Frame, Framer, Framing, MAX_FRAME},
@@ -58,6 +59,11 @@ struct Core {
     out: BytesMut,
     /// A frame was over the limit: bytes go on unobserved.
     blind: bool,
+    /// Bytes that came, and those of them that are dealt with.
+    came: u64,
+    taken: u64,
+    /// Where what is forwarded differs from what came, as long as the client has no head yet.
+    edits: Option<Vec<(u64, u64, Bytes)>>,
     seen: Seen,
 }
 
@@ -180,12 +186,16 @@ impl Core {
 
     /// Takes the next bytes; gives what the client gets of them.
     fn push(&mut self, chunk: Bytes) -> Bytes {
+        self.recorder.chunk(&chunk);
+        self.came += chunk.len() as u64;
         if self.blind {
+            self.taken = self.came;
             return chunk;
         }
         self.framer.feed(chunk);
         // When forwarding, frames that follow each other leave as one slice of what came in.
         let whole = self.framer.buffered();
+        let base = self.came.saturating_sub(whole.len() as u64);
         let (mut run, mut at) = (0, 0);
         loop {
             match self.framer.frame() {
@@ -196,6 +206,7 @@ impl Core {
                         self.out
                             .extend_from_slice(whole.get(run..start).unwrap_or_default());
                         run = at;
+                        self.edit(base + start as u64, (at - start) as u64, Bytes::new());
                     }
                     if self.seen.failed.is_some() {
                         break;
@@ -217,6 +228,10 @@ impl Core {
         }
         if self.mode == Mode::Translate {
             return self.out.split().freeze();
+        }
+        self.taken = base + at as u64;
+        if self.seen.failed.is_some() {
+            self.edit(self.taken, u64::MAX, Bytes::new());
         }
         if self.out.is_empty() {
             return whole.slice(run.min(at)..at);
@@ -260,7 +275,24 @@ impl Core {
                 );
             }
         }
-        self.out.split().freeze()
+        self.last()
+    }
+
+    /// What was written in the place of all that was not forwarded.
+    fn last(&mut self) -> Bytes {
+        let out = self.out.split().freeze();
+        if self.mode != Mode::Translate && (!out.is_empty() || self.taken < self.came) {
+            self.edit(self.taken, u64::MAX, out.clone());
+        }
+        out
+    }
+
+    /// What is forwarded differs from what came.
+    fn edit(&mut self, at: u64, cut: u64, put: Bytes) {
+        match &mut self.edits {
+            Some(edits) => edits.push((at, cut, put)),
+            None => self.recorder.edited(at, cut, &put),
+        }
     }
 
     /// Ends the stream with one error event, and no end marker.
@@ -339,6 +371,9 @@ impl Relay {
             recorder,
             out: BytesMut::new(),
             blind: false,
+            came: 0,
+            taken: 0,
+            edits: Some(Vec::new()),
             seen: Seen::default(),
         };
         let timer = Box::pin(sleep_until(now + idle.min(KEEP_ALIVE)));
@@ -392,7 +427,7 @@ impl Relay {
                 Some(Err(error)) => {
                     self.upstream = None;
                     self.core.fail("upstream_error", &cut(&error), None);
-                    held.extend_from_slice(&self.core.out.split());
+                    held.extend_from_slice(&self.core.last());
                 }
                 None => {
                     self.upstream = None;
@@ -428,9 +463,19 @@ impl Relay {
         Ok(self)
     }
 
-    /// The client gets the stream with this status.
-    pub(super) fn responding(&mut self, status: u16) {
-        self.core.recorder.responding(status);
+    /// The client gets the stream with this head.
+    pub(super) fn responding(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let recorder = &self.core.recorder;
+        recorder.responding(status.as_u16());
+        let head = || Head::answer(status, headers);
+        if self.core.mode == Mode::Translate {
+            recorder.streams(Stage::Returned, head);
+        } else {
+            recorder.passes(Stage::Returned, Stage::Received, head);
+        }
+        for (at, cut, put) in self.core.edits.take().into_iter().flatten() {
+            recorder.edited(at, cut, &put);
+        }
     }
 
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -459,9 +504,7 @@ impl Relay {
                 Poll::Ready(Some(Err(error))) => {
                     self.upstream = None;
                     self.core.fail("upstream_error", &cut(&error), None);
-                    return Poll::Ready(
-                        Some(self.core.out.split().freeze()).filter(|out| !out.is_empty()),
-                    );
+                    return Poll::Ready(Some(self.core.last()).filter(|out| !out.is_empty()));
                 }
                 Poll::Ready(None) => {
                     self.upstream = None;
@@ -487,7 +530,7 @@ impl Relay {
                 self.upstream = None;
                 self.core
                     .fail("timeout_error", &idle_message(self.idle), Some(504));
-                return Poll::Ready(self.core.out.split().freeze());
+                return Poll::Ready(self.core.last());
             }
             let quiet = now.duration_since(self.spoke) >= KEEP_ALIVE;
             if quiet {
@@ -500,7 +543,11 @@ impl Relay {
             let room = self.core.mode == Mode::Translate || self.core.framing == Framing::Sse;
             if quiet && room && self.core.seen.content && !self.core.blind {
                 self.core.encoder.keep_alive(&mut self.core.out);
-                return Poll::Ready(self.core.out.split().freeze());
+                let out = self.core.out.split().freeze();
+                if self.core.mode != Mode::Translate {
+                    self.core.edit(self.core.taken, 0, out.clone());
+                }
+                return Poll::Ready(out);
             }
         }
         Poll::Pending
@@ -540,7 +587,7 @@ impl HttpBody for Relay {
         match out {
             Some(out) => {
                 this.spoke = Instant::now();
-                this.core.recorder.passed(out.len());
+                this.core.recorder.passed(&out);
                 Poll::Ready(Some(Ok(BodyFrame::data(out))))
             }
             None => {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::relay::idle_message;
 use crate::{
-    exchange::Recorder,
+    exchange::{Recorder, Stage},
     transport::{Body, BoxError},
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Through {
     upstream: Option<Body>,
     recorder: Recorder,
+    /// The body is the upstream's as it comes, not one that was read already.
+    arrives: bool,
     idle: Duration,
     heard: Instant,
     timer: Pin<Box<Sleep>>,
@@ -32,12 +34,21 @@ impl Through {
         let mut through = Through {
             upstream: Some(upstream),
             recorder,
+            arrives: true,
             idle,
             heard,
             timer: Box::pin(sleep_until(heard + idle)),
         };
         through.note_end();
         through
+    }
+
+    /// A body that is here already.
+    pub(super) fn ready(body: Body, recorder: Recorder) -> Through {
+        Through {
+            arrives: false,
+            ..Through::new(body, Duration::from_secs(3600), recorder)
+        }
     }
 
     /// Closes the record if nothing follows.
@@ -51,6 +62,7 @@ impl Through {
     /// An error of a body has no words that the client sees: the connection breaks, which is what happened upstream.
     fn fail(&mut self, message: String) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.upstream = None;
+        self.recorder.reaching(Stage::Received);
         self.recorder.failed(&message);
         Poll::Ready(Some(Err(message.into())))
     }
@@ -72,7 +84,10 @@ impl HttpBody for Through {
             Poll::Ready(Some(Ok(frame))) => {
                 this.heard = Instant::now();
                 if let Some(data) = frame.data_ref() {
-                    this.recorder.passed(data.len());
+                    if this.arrives {
+                        this.recorder.chunk(data);
+                    }
+                    this.recorder.passed(data);
                 }
                 // Whoever sends a body of known length does not ask for more after its last byte.
                 this.note_end();

@@ -8,22 +8,22 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, VARY},
+    header::{ALLOW, VARY},
     request::Parts,
 };
-use serde_json::{Value, json};
 
 use super::{
+    admin::{self, json_answer, only_read},
     gate::{Gate, Origin},
     intake::{self, Budget},
     listen::Peer,
     models,
-    router::{self, Place, Way, printable},
+    router::{self, Place, Way},
     served::Served,
 };
 use crate::{
     dialect::{Fault, Ingress, any_native, openai_chat::OpenAiChat},
-    exchange::{Ledger, Recorder},
+    exchange::{Head, Ledger, Recorder, Stage},
     keys::Keys,
     pipeline::{
         Asked, Env, Failure, Outcome, Payload, body_limit, finish, operation_of, prepare, send,
@@ -35,7 +35,6 @@ use crate::{
 };
 
 const EXCHANGE: HeaderName = HeaderName::from_static("x-aiproxy-exchange");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a server may hold.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +155,10 @@ impl App {
                 intake::skip(&parts.headers, body);
                 refuse(fault)
             }
-            Ok(Place::Admin(path)) => self.admin(&served, &parts.method, &path),
+            Ok(Place::Admin(path)) => {
+                intake::skip(&parts.headers, body);
+                admin::answer(&self.ledger, &served, &parts, &path).await
+            }
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())
             }
@@ -170,22 +172,6 @@ impl App {
         }
     }
 
-    fn admin(&self, served: &Served, method: &Method, path: &str) -> Response<Body> {
-        if path != "/health" {
-            return refuse(Fault::invalid(
-                404,
-                format!("`/_aiproxy{}` is nothing", printable(path)),
-            ));
-        }
-        if let Some(refused) = only_read(method) {
-            return refused;
-        }
-        let names: Vec<&str> = served.names().collect();
-        json_answer(
-            &json!({"status": "ok", "server": "aiproxy", "version": env!("CARGO_PKG_VERSION"), "profiles": names}),
-        )
-    }
-
     fn models(
         &self,
         served: &Served,
@@ -197,9 +183,9 @@ impl App {
             return refused;
         }
         match id {
-            None => json_answer(&models::list(served, profile, &*self.vault)),
+            None => json_answer(models::list(served, profile, &*self.vault).to_string()),
             Some(id) => models::one(served, profile, id, &*self.vault)
-                .map_or_else(refuse, |model| json_answer(&model)),
+                .map_or_else(refuse, |model| json_answer(model.to_string())),
         }
     }
 
@@ -312,24 +298,25 @@ impl App {
     where
         F: for<'a> FnOnce(&'a App, Way, Parts, &'a mut Option<Recorder>) -> Running<'a>,
     {
-        let mut recorder = self.ledger.open(Arc::clone(&way.profile.name));
+        let recorder = self.ledger.open(Arc::clone(&way.profile.name));
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         recorder.received(peer, &parts.method, parts.uri.path());
-        let id = recorder
-            .id()
-            .and_then(|id| HeaderValue::from_str(id.as_str()).ok());
+        let id = HeaderValue::from_str(recorder.id().as_str()).ok();
         let mut slot = Some(recorder);
         let ingress = way.ingress;
         let mut response = match run(self, way, parts, &mut slot).await {
             Ok(response) => response,
             Err(failure) => {
                 let message = failure.fault.message.clone();
-                let response = render(ingress, *failure);
+                let response = failure.render(ingress);
                 if let Some(mut recorder) = slot.take() {
-                    let size = http_body::Body::size_hint(response.body()).lower();
+                    recorder.stage(Stage::Returned, response.body(), || {
+                        Head::answer(response.status(), response.headers())
+                    });
+                    let size = response.body().len() as u64;
                     recorder.refused(response.status().as_u16(), size, &message);
                 }
-                response
+                response.map(full)
             }
         };
         if let Some(id) = id {
@@ -370,26 +357,8 @@ pub fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
 }
 
 /// A refusal before there is an exchange.
-fn refuse(fault: Fault) -> Response<Body> {
+pub(super) fn refuse(fault: Fault) -> Response<Body> {
     render(INGRESS, fault.into())
-}
-
-/// 405 for anything but GET and HEAD.
-fn only_read(method: &Method) -> Option<Response<Body>> {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return None;
-    }
-    let mut response = refuse(Fault::invalid(405, "this path takes GET alone"));
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    Some(response)
-}
-
-fn json_answer(json: &Value) -> Response<Body> {
-    let mut response = Response::new(full(json.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
-    response
 }
 
 fn preflight_answer(parts: &Parts) -> Response<Body> {

@@ -3,6 +3,7 @@
 //! [`App`] answers requests, with a socket in front of it ([`listen`]) or without (`chat` in process). It alone turns a
 //! [`Failure`](crate::pipeline::Failure) into a response, in the client's format. It imports `pipeline`, `exchange`, `profile`, `net`.
 
+mod admin;
 mod app;
 mod dry;
 mod gate;

@@ -153,8 +153,8 @@ fn keep(recorder: &Recorder, run: &mut Run) {
             run.stages.push(snapshot.clone());
         }
     }
-    run.calls.extend_from_slice(recorder.calls());
-    run.warnings.extend_from_slice(recorder.warnings());
+    run.calls.extend(recorder.calls());
+    run.warnings.extend(recorder.warnings());
 }
 
 /// The client's answer, read to its end.

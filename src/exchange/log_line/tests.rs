@@ -6,12 +6,10 @@ use std::{
 use bytes::Bytes;
 
 use super::*;
-use crate::{exchange::ExchangeId, llm::Event};
+use crate::llm::Event;
 
 fn exchange() -> Exchange {
     Exchange {
-        id: ExchangeId::random(),
-        profile: "gpt".into(),
         began: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         client: Some([127, 0, 0, 1].into()),
         method: http::Method::POST,
@@ -40,9 +38,7 @@ fn exchange() -> Exchange {
             countable: true,
             ..Material::default()
         })),
-        calls: Vec::new(),
-        call_logs: Vec::new(),
-        warnings: Vec::new(),
+        ..Exchange::new("gpt".into())
     }
 }
 

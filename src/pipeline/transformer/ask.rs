@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dialect::{Egress, Fault, Loss, openai_chat::OpenAiChat},
-    exchange::{CallLog, Kept, LlmCall, Recorder, cost},
+    exchange::{CallLog, Kept, LlmCall, Recorder, cost, masked, masked_url},
     llm::{ChatResponse, Finish, Format, Part},
     pipeline::{
         Asked, Env, Inbound, Outcome, Prepared, Target,
@@ -60,10 +60,10 @@ pub(super) async fn rewrite(
         mut call,
         mut log,
     } = ready(env, job, text, recorder).await?;
-    let (watched, logged) = (recorder.is_watched(), recorder.is_logged());
+    let (watched, logged) = (recorder.keeps_stages(), recorder.is_logged());
     if watched {
         let request = prepared.request();
-        call.headers = headers::masked(request.headers(), secrets.values());
+        call.headers = masked(request.headers(), secrets.values());
         call.request = noting::without_param(&secrets, prepared.wire.as_ref());
     }
     if logged || watched {
@@ -154,6 +154,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
     let mut material = noting::material(&route, &decided, egress.is_some());
     material.secrets = secrets.values().map(Into::into).collect();
+    recorder.secrets(secrets.values());
     let mut prepared = compose::compose(
         &compose::Ingredients {
             inbound: &inbound,
@@ -161,7 +162,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
             decided: &decided,
             secrets: &secrets,
             now: env.now,
-            exchange: recorder.id().map(|id| id.to_string()).unwrap_or_default(),
+            exchange: recorder.id().to_string(),
         },
         request,
         &body,
@@ -176,7 +177,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
         plugin: transformer.plugin,
         provider: route.provider.name().to_owned(),
         model: decided.model.clone(),
-        url: headers::masked_url(&url, param.as_slice()),
+        url: masked_url(&url, param.as_slice()),
         pattern: transformer.pattern.map(str::to_owned),
         ..LlmCall::default()
     };

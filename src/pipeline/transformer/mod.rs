@@ -19,8 +19,7 @@ use http::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
-    Env, Inbound, Outcome, Payload, headers,
-    noting::{self, Head},
+    Env, Inbound, Outcome, Payload, headers, noting,
     route::{self, Request},
     too_large,
 };
@@ -132,6 +131,7 @@ pub(super) async fn request(
     let Some(own) = &profile.ai_request_transformer else {
         return Ok((Payload::Whole(body), Vec::new()));
     };
+    recorder.reaching(Stage::RequestTransformed);
     let Some(text) = text(&body) else {
         let what = "the request's body is binary, or text that is not UTF-8: the request transformer's LLM cannot read it";
         return Err(Fault::invalid(400, what).into());
@@ -153,12 +153,7 @@ pub(super) async fn request(
     let content_type = headers::content_type_of(&text, inbound.headers.get(CONTENT_TYPE));
     inbound.headers.insert(CONTENT_TYPE, content_type);
     let body = Bytes::from(text);
-    noting::stage(
-        recorder,
-        Stage::RequestTransformed,
-        || Head::of(inbound),
-        &body,
-    );
+    recorder.stage(Stage::RequestTransformed, &body, || noting::head(inbound));
     Ok((Payload::Whole(body), lost))
 }
 

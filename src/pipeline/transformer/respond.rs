@@ -13,7 +13,7 @@ use crate::{
         bedrock::Converse, cohere, gemini::Gemini, ollama, openai_chat::OpenAiChat,
         openai_completions::OpenAiCompletions, tgi::Tgi,
     },
-    exchange::{Recorder, Snapshot, Stage},
+    exchange::{Head, Recorder, Stage},
     llm::{ChatResponse, Choice, Finish, Format, Part},
     pipeline::{
         Env, Failure, Outcome, Plan,
@@ -73,6 +73,7 @@ pub(in crate::pipeline) async fn response(
             headers,
         })
     };
+    recorder.reaching(Stage::ResponseTransformed);
     let (head, body) = answer.into_parts();
     let Some(shown) = text(&body) else {
         let what = "the upstream's answer is binary, or text that is not UTF-8: the response transformer's LLM cannot read it";
@@ -98,13 +99,8 @@ pub(in crate::pipeline) async fn response(
         all.extend(lost);
         warn(&all, out.headers_mut());
     }
-    recorder.stage(|| Snapshot {
-        stage: Stage::ResponseTransformed,
-        method: None,
-        url: None,
-        status: Some(out.status().as_u16()),
-        headers: headers::masked(out.headers(), std::iter::empty()),
-        body: out.body().clone(),
+    recorder.stage(Stage::ResponseTransformed, out.body(), || {
+        Head::answer(out.status(), out.headers())
     });
     returned(formed(out, form, plan), slot)
 }

@@ -37,6 +37,7 @@ fn call(answer: Option<&str>, matched: Option<&str>) -> LlmCall {
         took: Duration::from_millis(answer.map_or(0, |_| 1200)),
         cost: answer.map(|_| 0.00025),
         error: None,
+        ..LlmCall::default()
     }
 }
 

@@ -1,0 +1,198 @@
+//! The bodies of an exchange's stages, as they are shown.
+
+use serde_json::Value;
+
+use super::{
+    mask::{SECRET, masked_url},
+    record::Exchange,
+    redact::Redactor,
+    stages::{Body, Edit, Held, Stage},
+    told::StageTold,
+};
+
+/// What stands for a stream whose events give a secret away, piece by piece.
+const WITHHELD: &str = "[withheld: a secret is spread over the events of this stream]";
+
+/// Bytes of a body, kept or not.
+pub(super) fn size(exchange: &Exchange, body: &Body) -> u64 {
+    match body {
+        Body::Whole(kept) => kept.whole() as u64,
+        Body::Pieces(pieces) => pieces.whole(),
+        Body::Same(stage) => size_of(exchange, *stage),
+        Body::Edited(stage, edits) => {
+            let whole = size_of(exchange, *stage);
+            let cut = |edit: &Edit| edit.cut.min(whole.saturating_sub(edit.at));
+            let cut: u64 = edits.iter().map(cut).sum();
+            let put: u64 = edits.iter().map(|edit| edit.put.len() as u64).sum();
+            whole.saturating_sub(cut).saturating_add(put)
+        }
+    }
+}
+
+fn size_of(exchange: &Exchange, stage: Stage) -> u64 {
+    match exchange.stage(stage).map(|held| &held.body) {
+        Some(Body::Whole(kept)) => kept.whole() as u64,
+        Some(Body::Pieces(pieces)) => pieces.whole(),
+        _ => 0,
+    }
+}
+
+/// What is kept of a body, and whether that is not all.
+fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
+    match body {
+        Body::Whole(kept) => (kept.bytes().to_vec(), kept.is_cut()),
+        Body::Pieces(pieces) => (pieces.joined().0, pieces.is_cut()),
+        Body::Same(stage) => exchange
+            .stage(*stage)
+            .filter(|held| matches!(held.body, Body::Whole(_) | Body::Pieces(_)))
+            .map(|held| bytes(exchange, &held.body))
+            .unwrap_or_default(),
+        Body::Edited(stage, edits) => {
+            let (whole, cut) = bytes(exchange, &Body::Same(*stage));
+            (edited(&whole, edits), cut)
+        }
+    }
+}
+
+fn edited(whole: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(whole.len());
+    let mut at = 0;
+    for edit in edits {
+        let from = usize::try_from(edit.at).unwrap_or(usize::MAX).max(at);
+        out.extend_from_slice(whole.get(at..from.min(whole.len())).unwrap_or_default());
+        out.extend_from_slice(&edit.put);
+        at = from.saturating_add(usize::try_from(edit.cut).unwrap_or(usize::MAX));
+    }
+    out.extend_from_slice(whole.get(at..).unwrap_or_default());
+    out
+}
+
+/// The request's body as the client sent it, as far as it is kept.
+pub(super) fn request(exchange: &Exchange) -> Option<Vec<u8>> {
+    let held = exchange
+        .stage(Stage::Client)
+        .or_else(|| exchange.stage(Stage::Sent))?;
+    Some(bytes(exchange, &held.body).0)
+}
+
+/// The pieces of a body, with the microseconds of each.
+pub(super) fn pieces(held: &Held) -> Vec<(u64, Vec<u8>)> {
+    match &held.body {
+        Body::Pieces(pieces) => {
+            let (joined, times) = pieces.joined();
+            let mut at = 0;
+            times
+                .into_iter()
+                .map(|(time, length)| {
+                    let piece = joined.get(at..at + length).unwrap_or_default();
+                    at += length;
+                    (time, piece.to_vec())
+                })
+                .collect()
+        }
+        Body::Whole(kept) => vec![(held.at, kept.bytes().to_vec())],
+        _ => Vec::new(),
+    }
+}
+
+/// Times and lengths of a body's pieces.
+pub(super) fn chunks(held: &Held) -> Vec<(u64, usize)> {
+    match &held.body {
+        Body::Pieces(pieces) => pieces.joined().1,
+        _ => Vec::new(),
+    }
+}
+
+/// Shows bodies and URLs without secrets.
+pub(super) struct Bodies<'a> {
+    exchange: &'a Exchange,
+    redactor: &'a Redactor,
+    /// A secret is spread over the answer's events.
+    split: bool,
+}
+
+impl<'a> Bodies<'a> {
+    pub(super) fn new(exchange: &'a Exchange, redactor: &'a Redactor, split: bool) -> Bodies<'a> {
+        Bodies {
+            exchange,
+            redactor,
+            split,
+        }
+    }
+
+    /// A URL without the profile's key.
+    pub(super) fn url(&self, url: &str) -> String {
+        let param = self.exchange.param.as_deref();
+        let masked = masked_url(url, param.as_slice());
+        self.redactor.redact(&masked).into_owned()
+    }
+
+    /// Puts a stage's body in.
+    pub(super) fn put(&self, held: &Held, told: &mut StageTold) {
+        told.size = size(self.exchange, &held.body);
+        let answer = matches!(held.stage, Stage::Received | Stage::Returned);
+        if self.split && answer {
+            told.set_body(WITHHELD.as_bytes());
+            told.truncated = true;
+            return;
+        }
+        if let Body::Same(stage) = &held.body {
+            told.same_as = Some(stage.name().into());
+            told.truncated = bytes(self.exchange, &held.body).1;
+            return;
+        }
+        let (body, cut) = bytes(self.exchange, &held.body);
+        told.truncated = cut;
+        let Ok(text) = std::str::from_utf8(&body) else {
+            self.put_bytes(&body, told);
+            return;
+        };
+        let shown = if cut {
+            self.redactor.redact_cut(text)
+        } else {
+            self.redactor.redact(text)
+        };
+        match self.own_key(&shown) {
+            Some(hidden) => told.set_body(hidden.as_bytes()),
+            None => told.set_body(shown.as_bytes()),
+        }
+    }
+
+    /// A body that is no text; or text that was cut inside a character.
+    fn put_bytes(&self, body: &[u8], told: &mut StageTold) {
+        let text = String::from_utf8_lossy(body);
+        let shown = self.redactor.redact(&text);
+        if told.truncated && body.utf8_chunks().count() == 1 || shown != text {
+            told.set_body(shown.as_bytes());
+        } else {
+            told.set_body(body);
+        }
+    }
+
+    /// A body without what the client put where the profile's key goes.
+    fn own_key(&self, text: &str) -> Option<String> {
+        let param = self.exchange.param.as_deref()?;
+        let json: Value = serde_json::from_str(text).ok()?;
+        let own = json.get(param).filter(|own| own.as_str() != Some(SECRET))?;
+        Some(text.replace(&own.to_string(), &Value::from(SECRET).to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn edits_are_made_in_order() {
+        let edit = |at, cut, put: &'static str| Edit {
+            at,
+            cut,
+            put: Bytes::from_static(put.as_bytes()),
+        };
+        let edits = [edit(1, 2, ""), edit(4, 0, "+"), edit(5, u64::MAX, "end")];
+        assert_eq!(edited(b"abcdefgh", &edits), b"ad+eend");
+        assert_eq!(edited(b"ab", &[edit(9, 1, "!")]), b"ab!");
+    }
+}

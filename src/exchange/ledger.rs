@@ -1,0 +1,451 @@
+//! All exchanges of a process: those under way, and the last ones that ended, under a budget of bytes that both share.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    ExchangeId,
+    bus::{Bus, Heard, Listener},
+    filter::Filter,
+    record::Exchange,
+    recorder::{Live, Recorder},
+    redact::Redactor,
+    render,
+    told::{Detail, Notice, Summary, What},
+};
+
+/// What the memory for exchanges is by default (SPEC §4.7).
+pub const MEMORY: usize = 64 << 20;
+
+/// What an exchange weighs beside what it keeps.
+const BARE: usize = size_of::<Exchange>() + 256;
+
+/// Most secrets whose values are looked for. Tokens of clouds change every hour: the oldest go.
+const MOST_SECRETS: usize = 1024;
+
+/// Told of every exchange that ended.
+pub trait Observer: Send + Sync {
+    /// Takes a finished exchange. Runs on the request's own thread: it must not wait.
+    fn closed(&self, exchange: &Arc<Exchange>);
+
+    /// Whether it wants what a profile's `logging` asks for. Otherwise nobody collects it.
+    fn reads_bodies(&self) -> bool {
+        false
+    }
+}
+
+/// Shared by all requests: opens records, keeps them, and hands finished ones on.
+#[derive(Default)]
+pub struct Ledger {
+    observers: Vec<Box<dyn Observer>>,
+    /// Most bytes of exchanges that are kept; 0 if none are.
+    memory: usize,
+    /// Bytes that all of them hold.
+    held: AtomicUsize,
+    live: Mutex<HashMap<ExchangeId, Arc<Live>>>,
+    done: Mutex<Done>,
+    bus: Arc<Bus>,
+    secrets: RwLock<Secrets>,
+}
+
+/// Exchanges that ended, the oldest first.
+#[derive(Default)]
+struct Done {
+    kept: VecDeque<Arc<Exchange>>,
+    /// The end of the youngest that is not kept any more.
+    forgotten: u64,
+}
+
+#[derive(Default)]
+struct Secrets {
+    values: VecDeque<SecretString>,
+    redactor: Option<Arc<Redactor>>,
+}
+
+/// What an id leads to.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// This one.
+    One(Box<Detail>),
+    /// Several begin so.
+    Many(Vec<String>),
+    /// Nothing.
+    None,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("observers", &self.observers.len())
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ledger {
+    /// A ledger that tells these, and keeps nothing.
+    #[must_use]
+    pub fn new(observers: Vec<Box<dyn Observer>>) -> Arc<Ledger> {
+        Ledger::keeping(observers, 0)
+    }
+
+    /// A ledger that tells these, and keeps exchanges in so many bytes.
+    #[must_use]
+    pub fn keeping(observers: Vec<Box<dyn Observer>>, memory: usize) -> Arc<Ledger> {
+        Arc::new(Ledger {
+            observers,
+            memory,
+            ..Ledger::default()
+        })
+    }
+
+    /// Opens a record.
+    #[must_use]
+    pub fn open(self: &Arc<Self>, profile: Arc<str>) -> Recorder {
+        Recorder::new(Arc::clone(self), Exchange::new(profile))
+    }
+
+    /// How many records are open.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        lock(&self.live).len()
+    }
+
+    pub(super) fn begin(&self, id: ExchangeId, live: &Arc<Live>) {
+        self.held.fetch_add(BARE, Ordering::Relaxed);
+        lock(&self.live).insert(id, Arc::clone(live));
+    }
+
+    /// Whether exchanges are kept.
+    pub(super) fn captures(&self) -> bool {
+        self.memory > 0
+    }
+
+    /// Whether anybody is told of exchanges, or they are kept.
+    pub(super) fn is_watched(&self) -> bool {
+        self.captures() || !self.observers.is_empty()
+    }
+
+    /// Whether anybody wants what a profile's `logging` asks for.
+    pub(super) fn reads_bodies(&self) -> bool {
+        self.observers
+            .iter()
+            .any(|observer| observer.reads_bodies())
+    }
+
+    /// Something happens: gives its number. The notice is made only if somebody listens.
+    pub(super) fn tell(&self, make: impl FnOnce(u64) -> Notice) -> u64 {
+        self.bus.tell(make)
+    }
+
+    /// Whether anybody wants the provider's own bytes.
+    pub(super) fn wants_raw(&self) -> bool {
+        self.bus.wants_raw()
+    }
+
+    /// Whether those under way alone are more than may be kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.memory
+    }
+
+    /// Counts what an exchange has come to hold, if that grew by `least`; the oldest go where it is too much.
+    pub(super) fn count(&self, exchange: &mut Exchange, least: usize) {
+        if !self.captures() {
+            return;
+        }
+        let weight = exchange.weight();
+        if weight.abs_diff(exchange.held) < least {
+            return;
+        }
+        let before = exchange.held;
+        exchange.held = weight;
+        let held = if weight >= before {
+            let grown = weight - before;
+            self.held.fetch_add(grown, Ordering::Relaxed) + grown
+        } else {
+            self.held.fetch_sub(before - weight, Ordering::Relaxed)
+        };
+        if held > self.memory {
+            self.forget();
+        }
+    }
+
+    /// Forgets the oldest that ended, until all fit or none is left.
+    fn forget(&self) {
+        let mut done = lock(&self.done);
+        while self.held.load(Ordering::Relaxed) > self.memory {
+            let Some(oldest) = done.kept.pop_front() else {
+                break;
+            };
+            let [.., closed] = oldest.numbers;
+            done.forgotten = done.forgotten.max(closed);
+            self.held.fetch_sub(BARE + oldest.held, Ordering::Relaxed);
+        }
+    }
+
+    /// An exchange ended.
+    pub(super) fn close(&self, exchange: &mut Exchange) {
+        let redactor = self.bus.is_heard().then(|| self.redactor());
+        let seq = self
+            .bus
+            .tell(|seq| render::closed(exchange, redactor.as_deref(), seq));
+        let [.., closed] = &mut exchange.numbers;
+        *closed = seq;
+        let id = exchange.id;
+        if self.is_watched() {
+            // What is left behind says that it is done: whoever looks, looks among those.
+            let mut empty = Exchange::new(Arc::clone(&exchange.profile));
+            empty.numbers = exchange.numbers;
+            let exchange = Arc::new(std::mem::replace(exchange, empty));
+            for observer in &self.observers {
+                observer.closed(&exchange);
+            }
+            if self.captures() {
+                lock(&self.done).kept.push_back(exchange);
+            }
+        }
+        if !self.captures() {
+            self.held.fetch_sub(BARE, Ordering::Relaxed);
+        }
+        lock(&self.live).remove(&id);
+        if self.captures() && self.is_full() {
+            self.forget();
+        }
+    }
+
+    /// These values are not to be shown to anybody, in whatever they turn up.
+    pub(super) fn hide<'s>(&self, values: impl Iterator<Item = &'s str>) {
+        for value in values {
+            let is_known = |secrets: &Secrets| {
+                let known = secrets.values.iter();
+                known.rev().any(|known| known.expose_secret() == value)
+            };
+            if is_known(&self.secrets.read().unwrap_or_else(PoisonError::into_inner)) {
+                continue;
+            }
+            let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+            if secrets.values.len() >= MOST_SECRETS {
+                secrets.values.pop_front();
+            }
+            secrets
+                .values
+                .push_back(SecretString::from(value.to_owned()));
+            secrets.redactor = None;
+        }
+    }
+
+    /// A value that is not to be shown to anybody.
+    pub fn hide_value(&self, value: &str) {
+        self.hide(std::iter::once(value));
+    }
+
+    /// What takes secrets out of texts.
+    #[must_use]
+    pub fn redactor(&self) -> Arc<Redactor> {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(redactor) = &secrets.redactor {
+            return Arc::clone(redactor);
+        }
+        drop(secrets);
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        let values = secrets.values.iter().map(ExposeSecret::expose_secret);
+        let redactor = Arc::new(Redactor::new(values));
+        secrets.redactor = Some(Arc::clone(&redactor));
+        redactor
+    }
+
+    /// The records that are open.
+    fn under_way(&self) -> Vec<Arc<Live>> {
+        lock(&self.live).values().cloned().collect()
+    }
+
+    /// Exchanges, the youngest first, and whether there are older ones.
+    #[must_use]
+    pub fn list(&self, filter: &Filter, most: usize) -> (Vec<Summary>, bool) {
+        let redactor = self.redactor();
+        let limit = filter.limit.unwrap_or(most).min(most);
+        let mut live = self.under_way();
+        live.retain(|live| !live.lock().is_done());
+        // One that ends now is in both.
+        let done: Vec<Arc<Exchange>> = lock(&self.done).kept.iter().cloned().collect();
+        let live = live.into_iter().map(|live| {
+            let exchange = live.lock();
+            let (began, id) = (exchange.began, exchange.id);
+            drop(exchange);
+            (began, id, Listed::Live(live))
+        });
+        let done = done.into_iter();
+        let done = done.map(|done| (done.began, done.id, Listed::Done(done)));
+        let mut all: Vec<(SystemTime, ExchangeId, Listed)> = live.chain(done).collect();
+        all.sort_by(|a, b| b.0.cmp(&a.0));
+        let mut out = Vec::new();
+        let mut passed = filter.before.is_none();
+        for (_, id, listed) in all {
+            if !passed {
+                passed = filter.before.as_deref() == Some(id.as_str());
+                continue;
+            }
+            let wanted = match &listed {
+                Listed::Live(live) => {
+                    let exchange = live.lock();
+                    let open = (!exchange.is_done()).then_some(&*exchange);
+                    open.and_then(|exchange| {
+                        render::wanted(exchange, Some(live), filter, &redactor)
+                    })
+                }
+                Listed::Done(done) => render::wanted(done, None, filter, &redactor),
+            };
+            if let Some(summary) = wanted {
+                if out.len() >= limit {
+                    return (out, true);
+                }
+                out.push(summary);
+            }
+        }
+        (out, false)
+    }
+
+    /// The exchange of this id, or that alone begins so; `last` is the youngest that ended, else the youngest.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Found {
+        let redactor = self.redactor();
+        let done: Vec<Arc<Exchange>> = lock(&self.done).kept.iter().cloned().collect();
+        if id == "last"
+            && let Some(last) = done.last()
+        {
+            return Found::One(Box::new(render::detail(last, None, &redactor)));
+        }
+        let live = self.under_way();
+        let live: Vec<Arc<Live>> = live
+            .into_iter()
+            .filter(|live| {
+                let exchange = live.lock();
+                !exchange.is_done() && (id == "last" || exchange.id.as_str().starts_with(id))
+            })
+            .collect();
+        let done: Vec<Arc<Exchange>> = done
+            .into_iter()
+            .filter(|done| id != "last" && done.id.as_str().starts_with(id))
+            .collect();
+        match (live.as_slice(), done.as_slice()) {
+            ([], []) => Found::None,
+            ([], [one]) => Found::One(Box::new(render::detail(one, None, &redactor))),
+            ([one], []) => {
+                let exchange = one.lock();
+                Found::One(Box::new(render::detail(&exchange, Some(one), &redactor)))
+            }
+            _ => {
+                let ids = live.iter().map(|live| live.lock().id.to_string());
+                let ids = ids.chain(done.iter().map(|done| done.id.to_string()));
+                let mut ids: Vec<String> = ids.collect();
+                ids.dedup();
+                Found::Many(ids)
+            }
+        }
+    }
+
+    /// Sends all listeners away: the server stops.
+    pub fn hang_up(&self) {
+        self.bus.end();
+    }
+
+    /// Whether what a filter looks for is in the texts of an exchange that ended.
+    #[must_use]
+    pub fn mentions(&self, id: &str, filter: &Filter) -> bool {
+        let done = lock(&self.done);
+        let found = done.kept.iter().rev().find(|done| done.id.as_str() == id);
+        let found = found.cloned();
+        drop(done);
+        let redactor = self.redactor();
+        found.is_some_and(|found| render::finds(&found, filter, &redactor))
+    }
+
+    /// What the server counts, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        String::from("# TYPE aiproxy_up gauge\naiproxy_up 1\n# EOF\n")
+    }
+
+    /// Listens from now on. First comes what those under way did so far; and, if the last number is known that was heard before, what
+    /// happened after it.
+    #[must_use]
+    pub fn listen(&self, raw: bool, after: Option<u64>) -> (Listener, Vec<Arc<Notice>>) {
+        let listener = self.bus.listen(raw);
+        let redactor = self.redactor();
+        // A higher number than there is: it was another process's.
+        let after = after.map(|after| if after > self.bus.last() { 0 } else { after });
+        let from = after.unwrap_or_default();
+        let mut told: Vec<Arc<Notice>> = Vec::new();
+        let mut latest: HashMap<String, u64> = HashMap::new();
+        let live = self.under_way();
+        let mut take = |notices: Vec<Notice>| {
+            for notice in notices {
+                let seq = latest.entry(notice.exchange.clone()).or_default();
+                *seq = (*seq).max(notice.seq);
+                if notice.seq > from {
+                    told.push(Arc::new(notice));
+                }
+            }
+        };
+        for live in live {
+            let exchange = live.lock();
+            if !exchange.is_done() {
+                take(render::notices(&exchange, raw, &redactor));
+            }
+        }
+        let mut lost = None;
+        if let Some(after) = after {
+            let done = lock(&self.done);
+            lost = (done.forgotten > after).then(|| done.forgotten - after);
+            let missed = done.kept.iter().filter(|done| {
+                let [.., closed] = done.numbers;
+                closed > after
+            });
+            let missed: Vec<Arc<Exchange>> = missed.cloned().collect();
+            drop(done);
+            for done in missed {
+                take(render::notices(&done, raw, &redactor));
+            }
+        }
+        // What happened meanwhile is in both.
+        while let Some(Heard::Notice(notice)) = listener.try_next() {
+            if latest
+                .get(&notice.exchange)
+                .is_none_or(|seen| notice.seq > *seen)
+            {
+                told.push(notice);
+            }
+        }
+        told.sort_by_key(|notice| notice.seq);
+        if let Some(events) = lost {
+            let lost = Notice {
+                seq: from,
+                exchange: String::new(),
+                profile: String::new(),
+                at_ms: 0.0,
+                what: What::Lost { events },
+            };
+            told.insert(0, Arc::new(lost));
+        }
+        (listener, told)
+    }
+}
+
+/// An exchange in a list.
+enum Listed {
+    Live(Arc<Live>),
+    Done(Arc<Exchange>),
+}

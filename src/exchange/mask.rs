@@ -1,0 +1,143 @@
+//! What is secret in a message's head: shown as `(secret)` wherever somebody looks.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE},
+};
+
+/// What stands for a secret.
+pub const SECRET: &str = "(secret)";
+
+/// What clients put their own credentials into.
+#[must_use]
+pub fn is_credential(name: &HeaderName) -> bool {
+    *name == AUTHORIZATION || matches!(name.as_str(), "x-api-key" | "api-key" | "x-goog-api-key")
+}
+
+/// Whether a header is not to be shown: it holds credentials by its name, or one of these values.
+fn is_secret(name: &HeaderName, value: &HeaderValue, secrets: &[&str]) -> bool {
+    value.is_sensitive()
+        || is_credential(name)
+        || [COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
+        || name.as_str() == "x-amz-security-token"
+        || value
+            .to_str()
+            .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)))
+}
+
+/// Whether a text gives a secret away. A short one is found in ordinary words.
+fn shows(text: &str, secret: &str) -> bool {
+    text == secret || secret.len() >= 8 && text.contains(secret)
+}
+
+/// Headers as they are shown.
+#[must_use]
+pub fn masked<'s>(headers: &HeaderMap, secrets: impl Iterator<Item = &'s str>) -> HeaderMap {
+    let secrets: Vec<&str> = secrets.collect();
+    let mut out = headers.clone();
+    for (name, value) in &mut out {
+        if is_secret(name, value, &secrets) {
+            *value = HeaderValue::from_static(SECRET);
+        }
+    }
+    out
+}
+
+/// A URL, or its path and query, without the values of these parameters, and of `key`.
+#[must_use]
+pub fn masked_url(url: &str, names: &[&str]) -> String {
+    let Some((path, query)) = url.split_once('?') else {
+        return url.to_owned();
+    };
+    let pairs = query.split('&').map(|pair| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
+        let secret = name.is_some_and(|(name, _)| name == "key" || names.contains(&&*name));
+        match pair.split_once('=') {
+            Some((name, _)) if secret => format!("{name}={SECRET}"),
+            _ => pair.to_owned(),
+        }
+    });
+    let pairs: Vec<String> = pairs.collect();
+    format!("{path}?{}", pairs.join("&"))
+}
+
+/// Headers as they are shown, in one piece of text: a record keeps them with one allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields(String);
+
+impl Fields {
+    /// These, without what is secret.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, secrets: &[&str]) -> Fields {
+        let size = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 3)
+            .sum();
+        let mut text = String::with_capacity(size);
+        for (name, value) in headers {
+            text.push_str(name.as_str());
+            text.push_str(": ");
+            if is_secret(name, value, secrets) {
+                text.push_str(SECRET);
+            } else {
+                text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+            }
+            text.push('\n');
+        }
+        Fields(text)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| line.split_once(": "))
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_kept() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer sk-1"),
+            ("x-note", "the key is abcdefgh12"),
+            ("x-empty", ""),
+            ("accept", "a: b"),
+            ("accept", "c"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut marked = HeaderValue::from_static("quiet");
+        marked.set_sensitive(true);
+        headers.insert("x-own", marked);
+        let fields = Fields::of(&headers, &["abcdefgh12"]);
+        let shown: Vec<_> = fields.iter().collect();
+        for expected in [
+            ("authorization", SECRET),
+            ("x-note", SECRET),
+            ("x-own", SECRET),
+            ("x-empty", ""),
+            ("accept", "a: b"),
+            ("accept", "c"),
+        ] {
+            assert!(shown.contains(&expected), "{shown:?}");
+        }
+        assert_eq!(shown.len(), 6);
+    }
+
+    #[test]
+    fn keys_in_urls_are_hidden() {
+        assert_eq!(
+            masked_url("http://h/p?a=1&k%65y=x&token=y&b", &["token"]),
+            "http://h/p?a=1&k%65y=(secret)&token=(secret)&b"
+        );
+        assert_eq!(masked_url("/v1", &[]), "/v1");
+    }
+}

@@ -1,0 +1,216 @@
+//! A body as it came, piece by piece, with the time of each.
+//!
+//! A provider's events differ from each other in a few bytes of hundreds. So a small piece is kept as what it does not share with the one
+//! before it: a stream of a thousand tokens takes some 20 kB instead of 300.
+
+use super::kept::MOST;
+
+/// Pieces longer than this are kept as they are.
+const LONGEST_SHARED: usize = 2048;
+
+/// A body in pieces, as far as it is kept.
+#[derive(Clone, Default)]
+pub struct Pieces {
+    /// Of each piece: microseconds since the piece before, shared beginning, shared end, length of the rest, and the rest.
+    coded: Vec<u8>,
+    last: Vec<u8>,
+    last_at: u64,
+    kept: usize,
+    whole: u64,
+}
+
+/// A length says enough: the bytes are somebody's conversation.
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pieces({} of {} bytes)", self.kept, self.whole)
+    }
+}
+
+impl Pieces {
+    /// Adds a piece that came `at` microseconds after the beginning; not if `full`, or past [`MOST`] bytes in all.
+    pub fn push(&mut self, at: u64, piece: &[u8], full: bool) {
+        // Once cut it stays cut: a later short piece must not follow a hole.
+        let fits = !self.is_cut() && self.kept + piece.len() <= MOST && !full;
+        self.whole = self.whole.saturating_add(piece.len() as u64);
+        if !fits {
+            return;
+        }
+        self.kept += piece.len();
+        let head = common_prefix(&self.last, piece);
+        let (old, new) = (self.last.get(head..), piece.get(head..));
+        let tail = common_suffix(old.unwrap_or_default(), new.unwrap_or_default());
+        let middle = piece.get(head..piece.len() - tail).unwrap_or_default();
+        for number in [
+            at.saturating_sub(self.last_at),
+            head as u64,
+            tail as u64,
+            middle.len() as u64,
+        ] {
+            write(&mut self.coded, number);
+        }
+        self.coded.extend_from_slice(middle);
+        self.last_at = at;
+        self.last.clear();
+        if piece.len() <= LONGEST_SHARED {
+            self.last.extend_from_slice(piece);
+        }
+    }
+
+    /// Bytes in all, kept or not.
+    #[must_use]
+    pub fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// Whether not all is kept.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        (self.kept as u64) < self.whole
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        self.coded.len() + self.last.len()
+    }
+
+    /// No more will come.
+    pub(super) fn finish(&mut self) {
+        self.last = Vec::new();
+        self.coded.shrink_to_fit();
+    }
+
+    /// All that is kept, and of each piece its time in microseconds and its length.
+    #[must_use]
+    pub fn joined(&self) -> (Vec<u8>, Vec<(u64, usize)>) {
+        let mut out: Vec<u8> = Vec::with_capacity(self.kept);
+        let (mut times, mut at, mut from) = (Vec::new(), 0u64, 0..0);
+        let mut coded = self.coded.as_slice();
+        while let Some([after, head, tail, length]) = read4(&mut coded) {
+            at = at.saturating_add(after);
+            let (head, tail) = (size(head), size(tail));
+            let Some((middle, rest)) = coded.split_at_checked(size(length)) else {
+                break;
+            };
+            coded = rest;
+            let start = out.len();
+            let shared = from.start..(from.start + head).min(from.end);
+            out.extend_from_within(shared);
+            out.extend_from_slice(middle);
+            out.extend_from_within(from.end.saturating_sub(tail)..from.end);
+            from = if out.len() - start <= LONGEST_SHARED {
+                start..out.len()
+            } else {
+                out.len()..out.len()
+            };
+            times.push((at, out.len() - start));
+        }
+        (out, times)
+    }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// How many bytes two texts begin with in common. Eight at a time: this runs on every piece of every stream.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(8).zip(b.chunks_exact(8));
+    let equal = words.take_while(|(a, b)| a == b).count() * 8;
+    let (a, b) = (a.get(equal..), b.get(equal..));
+    let rest = a.unwrap_or_default().iter().zip(b.unwrap_or_default());
+    equal + rest.take_while(|(a, b)| a == b).count()
+}
+
+fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.rchunks_exact(8).zip(b.rchunks_exact(8));
+    let equal = words.take_while(|(a, b)| a == b).count() * 8;
+    let a = a.get(..a.len() - equal).unwrap_or_default();
+    let b = b.get(..b.len() - equal).unwrap_or_default();
+    let rest = a.iter().rev().zip(b.iter().rev());
+    equal + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// Seven bits a byte, the lowest first.
+fn write(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0u64, 0);
+    loop {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+        shift += 7;
+    }
+}
+
+fn read4(bytes: &mut &[u8]) -> Option<[u64; 4]> {
+    Some([read(bytes)?, read(bytes)?, read(bytes)?, read(bytes)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_of_events_takes_little() {
+        let mut pieces = Pieces::default();
+        let mut whole = Vec::new();
+        for (number, word) in "the quick brown fox jumps over"
+            .split(' ')
+            .cycle()
+            .take(500)
+            .enumerate()
+        {
+            let event = format!(
+                "data: {{\"id\":\"chatcmpl-9s8d7f6g5h4j\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"gpt-5-mini-2026-01-01\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" {word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+            );
+            pieces.push(number as u64 * 50_000, event.as_bytes(), false);
+            whole.extend_from_slice(event.as_bytes());
+        }
+        let (joined, times) = pieces.joined();
+        assert_eq!(joined, whole);
+        assert_eq!((times.len(), times[3].0), (500, 150_000));
+        assert!(pieces.weight() < whole.len() / 12, "{}", pieces.weight());
+    }
+
+    #[test]
+    fn what_is_too_much_is_not_kept() {
+        let mut pieces = Pieces::default();
+        pieces.push(0, &vec![b'x'; MOST], false);
+        pieces.push(1, b"y", false);
+        assert!(pieces.is_cut());
+        assert_eq!(
+            (pieces.joined().0.len(), pieces.whole()),
+            (MOST, MOST as u64 + 1)
+        );
+        let mut none = Pieces::default();
+        none.push(0, b"x", true);
+        assert_eq!((none.joined().0.len(), none.is_cut()), (0, true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_come_back(pieces in prop::collection::vec((0..5000u64, "[ab]{0,40}|(ab){0,1500}"), 0..20)) {
+            let mut kept = Pieces::default();
+            let (mut at, mut expected, mut times) = (0, Vec::new(), Vec::new());
+            for (after, piece) in &pieces {
+                at += after;
+                kept.push(at, piece.as_bytes(), false);
+                expected.extend_from_slice(piece.as_bytes());
+                times.push((at, piece.len()));
+            }
+            prop_assert_eq!(kept.joined(), (expected, times));
+        }
+    }
+}

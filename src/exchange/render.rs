@@ -1,0 +1,706 @@
+//! Records as programs read them ([`told`](super::told)): summaries, whole exchanges, and what happens as it happens.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use super::{
+    bodies::{self, Bodies},
+    estimate::{self, Prompt},
+    filter::Filter,
+    kept::Text,
+    record::{Exchange, Outcome},
+    recorder::Live,
+    redact::Redactor,
+    spoken::{self, Saying, Spoke},
+    stages::{self, Held, LlmCall, Stage},
+    told::{
+        CallTold, ChunkTold, Detail, EventTold, Notice, PartTold, Rest, StageTold, Summary,
+        Timings, Tokens, What, body,
+    },
+};
+use crate::llm::{Event, Usage};
+
+/// Longest beginning of a prompt or an answer in a summary, in characters.
+const EXCERPT: usize = 200;
+
+/// What takes a while to find out of an exchange that ended: found once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Late {
+    /// What the user asked last.
+    prompt: String,
+    /// The answer.
+    answer: String,
+    /// Tokens that the provider did not tell, counted.
+    usage: Option<Usage>,
+}
+
+/// Milliseconds.
+fn ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+/// A time of day: RFC 3339 in UTC, with milliseconds.
+fn time(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
+}
+
+fn notice(exchange: &Exchange, at: u64, seq: u64, what: What) -> Notice {
+    Notice {
+        seq,
+        exchange: exchange.id.to_string(),
+        profile: exchange.profile.to_string(),
+        at_ms: at as f64 / 1000.0,
+        what,
+    }
+}
+
+pub(super) fn opened(exchange: &Exchange, seq: u64) -> Notice {
+    let what = What::Opened {
+        began: time(exchange.began),
+        method: exchange.method.to_string(),
+        path: exchange.path.clone(),
+        client_ip: exchange.client.map(|ip| ip.to_string()),
+    };
+    notice(exchange, 0, seq, what)
+}
+
+pub(super) fn routed(exchange: &Exchange, at: u64, seq: u64) -> Notice {
+    let what = What::Routed {
+        provider: exchange.provider.to_owned(),
+        model: exchange.model.clone(),
+        operation: exchange.operation.to_owned(),
+        stream: exchange.stream,
+    };
+    notice(exchange, at, seq, what)
+}
+
+pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Notice {
+    let what = What::Stage {
+        stage: held.map_or("", |held| held.stage.name()).to_owned(),
+        method: held.and_then(|held| held.method.as_ref().map(ToString::to_string)),
+        url: held.and_then(|held| held.url.clone()),
+        status: held.and_then(|held| held.status),
+        size: held.map_or(0, |held| bodies::size(exchange, &held.body)),
+        body: None,
+    };
+    notice(exchange, held.map_or(0, |held| held.at), seq, what)
+}
+
+pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Notice {
+    let what = What::Call {
+        plugin: call.plugin.to_owned(),
+        provider: call.provider.clone(),
+        model: call.model.clone(),
+        took_ms: ms(call.took),
+        usage: call.usage.map(Tokens::from),
+        cost: call.cost,
+        error: call.error.clone(),
+    };
+    notice(exchange, call.at, seq, what)
+}
+
+pub(super) fn warning(exchange: &Exchange, warning: &str, at: u64, seq: u64) -> Notice {
+    let what = What::Warning {
+        warning: warning.to_owned(),
+    };
+    notice(exchange, at, seq, what)
+}
+
+pub(super) fn raw(exchange: &Exchange, data: &[u8], at: u64, seq: u64) -> Notice {
+    let what = match std::str::from_utf8(data) {
+        Ok(text) => What::Raw {
+            text: Some(text.to_owned()),
+            base64: None,
+        },
+        Err(_) => What::Raw {
+            text: None,
+            base64: Some(STANDARD.encode(data)),
+        },
+    };
+    notice(exchange, at, seq, what)
+}
+
+/// Whether an event is told: it says something that a reader could see.
+pub(super) fn speaks(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Open { .. }
+            | Event::Text { .. }
+            | Event::Thinking { .. }
+            | Event::Arguments { .. }
+            | Event::Close { .. }
+            | Event::Finish { .. }
+            | Event::Usage(_)
+    )
+}
+
+pub(super) fn event(exchange: &Exchange, event: &Event<'_>, at: u64, seq: u64) -> Notice {
+    let what = match event {
+        Event::Open { part, choice, kind } => open(&spoken::opened(*part, *choice, kind)),
+        Event::Text { part, text } => What::Text {
+            part: *part,
+            text: text.to_string(),
+        },
+        Event::Thinking { part, text } => What::Thinking {
+            part: *part,
+            text: text.to_string(),
+        },
+        Event::Arguments { part, json } => What::Arguments {
+            part: *part,
+            text: json.to_string(),
+        },
+        Event::Finish { choice, reason } => What::Finish {
+            choice: *choice,
+            reason: spoken::reason(*reason).to_owned(),
+        },
+        Event::Usage(usage) => What::Usage {
+            usage: (*usage).into(),
+        },
+        Event::Close { part } => What::Close { part: *part },
+        // `speaks` lets no other through.
+        _ => What::Warning {
+            warning: String::new(),
+        },
+    };
+    notice(exchange, at, seq, what)
+}
+
+fn open(opened: &spoken::Opened) -> What {
+    let (id, name) = opened.tool.clone().unzip();
+    What::Open {
+        part: opened.part,
+        choice: opened.choice,
+        kind: opened.kind.to_owned(),
+        id,
+        name,
+    }
+}
+
+pub(super) fn closed(exchange: &Exchange, redactor: Option<&Redactor>, seq: u64) -> Notice {
+    let none = Redactor::default();
+    let summary = ended(exchange, redactor.unwrap_or(&none));
+    let at = u64::try_from(exchange.took.as_micros()).unwrap_or(u64::MAX);
+    let what = What::Closed {
+        summary: Box::new(summary),
+    };
+    notice(exchange, at, seq, what)
+}
+
+/// All that is known to have happened in an exchange, in order.
+pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Vec<Notice> {
+    let mut out = Vec::new();
+    let [began, went, closed] = exchange.numbers;
+    if began > 0 {
+        out.push(opened(exchange, began));
+    }
+    if went > 0 {
+        let at = exchange.sent_after.unwrap_or_default().as_micros();
+        out.push(routed(
+            exchange,
+            u64::try_from(at).unwrap_or(u64::MAX),
+            went,
+        ));
+    }
+    out.extend(
+        exchange
+            .stages
+            .iter()
+            .map(|held| stage(exchange, Some(held), held.seq)),
+    );
+    out.extend(
+        exchange
+            .calls
+            .iter()
+            .map(|made| call(exchange, made, made.seq)),
+    );
+    out.extend(exchange.spoken.events().filter_map(|spoke| {
+        Some(notice(
+            exchange,
+            spoke.at,
+            spoke.seq,
+            said(exchange, &spoke)?,
+        ))
+    }));
+    // Their numbers are not kept: they stand with the answer's head.
+    if raw && let Some(received) = exchange.stage(Stage::Received) {
+        out.extend(
+            bodies::pieces(received)
+                .into_iter()
+                .map(|(at, data)| self::raw(exchange, &data, at, received.seq)),
+        );
+    }
+    if closed > 0 {
+        out.push(self::closed(exchange, Some(redactor), closed));
+    }
+    out.sort_by_key(|notice| notice.seq);
+    out
+}
+
+fn said(exchange: &Exchange, spoke: &Spoke<'_>) -> Option<What> {
+    let (part, text) = (spoke.part, spoke.text.to_owned());
+    Some(match spoke.what {
+        Saying::Open => open(spoke.opened?),
+        Saying::Text => What::Text { part, text },
+        Saying::Thinking => What::Thinking { part, text },
+        Saying::Arguments => What::Arguments { part, text },
+        Saying::Close => What::Close { part },
+        Saying::Finish(reason) => What::Finish {
+            choice: part,
+            reason: spoken::reason(reason).to_owned(),
+        },
+        Saying::Usage => What::Usage {
+            usage: exchange.usage?.into(),
+        },
+    })
+}
+
+/// The summary of an exchange that a filter takes.
+pub(super) fn wanted(
+    exchange: &Exchange,
+    live: Option<&Live>,
+    filter: &Filter,
+    redactor: &Redactor,
+) -> Option<Summary> {
+    let quick = (filter.profiles.is_empty()
+        || filter
+            .profiles
+            .iter()
+            .any(|name| **name == *exchange.profile))
+        && filter.takes_model(&exchange.model, &exchange.answered_by)
+        && (!filter.failed || live.is_none() && exchange.outcome != Outcome::Completed)
+        && (filter.grep.is_none() || finds(exchange, filter, redactor));
+    if !quick {
+        return None;
+    }
+    let summary = summary(exchange, live, redactor);
+    filter.takes(&summary).then_some(summary)
+}
+
+/// Whether what is looked for is in the prompt or in the answer.
+pub(super) fn finds(exchange: &Exchange, filter: &Filter, redactor: &Redactor) -> bool {
+    let (prompt, answer) = texts(exchange, redactor);
+    filter.finds(&prompt) || filter.finds(&answer)
+}
+
+/// All texts of the request, and of the answer.
+pub(super) fn texts(exchange: &Exchange, redactor: &Redactor) -> (String, String) {
+    let asked = bodies::request(exchange).unwrap_or_default();
+    let prompt = Prompt::of(&asked);
+    let mut answer = String::new();
+    for part in parts(exchange, redactor).parts {
+        if !answer.is_empty() {
+            answer.push('\n');
+        }
+        answer.extend(part.name);
+        answer.push_str(&part.text);
+    }
+    (redactor.redact(prompt.text()).into_owned(), answer)
+}
+
+/// The summary of an exchange, which is under way if `live`.
+pub(super) fn summary(exchange: &Exchange, live: Option<&Live>, redactor: &Redactor) -> Summary {
+    match live {
+        None => ended(exchange, redactor),
+        Some(live) => {
+            let mut summary = told(exchange, &late(exchange, false), redactor);
+            summary.outcome = "live".into();
+            summary.error = None;
+            summary.failed_at = None;
+            summary.timings.total_ms = ms(live.start.elapsed());
+            summary.timings.tokens_per_second = None;
+            summary
+        }
+    }
+}
+
+fn ended(exchange: &Exchange, redactor: &Redactor) -> Summary {
+    let late = exchange.late.get_or_init(|| late(exchange, true));
+    told(exchange, late, redactor)
+}
+
+/// Finds out what takes a while.
+fn late(exchange: &Exchange, counts: bool) -> Late {
+    let asked = bodies::request(exchange).unwrap_or_default();
+    let answer = answer(exchange);
+    let served = exchange
+        .upstream_status
+        .is_some_and(|status| (200..300).contains(&status));
+    let mut said = Text::default();
+    for spoke in exchange.spoken.events() {
+        said.push(spoke.text);
+    }
+    let counted = counts && served && exchange.usage.is_none() && !said.is_empty();
+    Late {
+        prompt: last_asked(&asked),
+        answer: excerpt(&answer),
+        usage: counted.then(|| Usage {
+            input: Prompt::of(&asked).tokens(),
+            output: estimate::tokens(&said),
+            estimated: true,
+            ..Usage::default()
+        }),
+    }
+}
+
+/// The text of the first choice; the tools that it calls if it has none.
+fn answer(exchange: &Exchange) -> String {
+    let spoken = &exchange.spoken;
+    let number_of = |part: u32| spoken.parts().iter().find(|opened| opened.part == part);
+    let (mut text, mut calls) = (String::new(), String::new());
+    for spoke in spoken.events() {
+        let first = number_of(spoke.part).is_none_or(|opened| opened.choice == 0);
+        match spoke.what {
+            Saying::Text if first && text.len() < EXCERPT * 8 => text.push_str(spoke.text),
+            Saying::Open => {
+                if let Some((_, name)) = spoke.opened.and_then(|opened| opened.tool.as_ref()) {
+                    calls.push_str(if calls.is_empty() { "" } else { " " });
+                    calls.push_str(name);
+                }
+            }
+            Saying::Arguments if calls.len() < EXCERPT * 8 => calls.push_str(spoke.text),
+            _ => {}
+        }
+    }
+    if text.is_empty() { calls } else { text }
+}
+
+/// The beginning of a text, in one line.
+fn excerpt(text: &str) -> String {
+    let mut out = String::new();
+    for (number, word) in text.split_whitespace().enumerate() {
+        if number > 0 {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if let Some((end, _)) = out.char_indices().nth(EXCERPT) {
+            out.truncate(end);
+            out.push('…');
+            break;
+        }
+    }
+    out
+}
+
+fn told(exchange: &Exchange, late: &Late, redactor: &Redactor) -> Summary {
+    let hide = |text: &str| redactor.redact(text).into_owned();
+    let (outcome, error) = match &exchange.outcome {
+        Outcome::Completed => ("ok", None),
+        Outcome::Failed(why) => ("failed", Some(hide(why))),
+        Outcome::Cancelled => ("cancelled", None),
+    };
+    let usage = exchange.usage.or(late.usage);
+    let (cost, cost_source) = costs(exchange, usage);
+    Summary {
+        id: exchange.id.to_string(),
+        profile: exchange.profile.to_string(),
+        began: time(exchange.began),
+        outcome: outcome.into(),
+        failed_at: error.is_some().then(|| exchange.at.name().to_owned()),
+        error,
+        client_ip: exchange.client.map(|ip| ip.to_string()),
+        method: exchange.method.to_string(),
+        path: hide(&exchange.path),
+        operation: exchange.operation.to_owned(),
+        stream: exchange.stream,
+        provider: exchange.provider.to_owned(),
+        model: hide(&exchange.model),
+        answered_by: hide(&exchange.answered_by),
+        upstream_status: exchange.upstream_status,
+        status: exchange.status,
+        usage: usage.map(Tokens::from),
+        cost,
+        cost_source,
+        timings: timings(exchange, usage),
+        request_bytes: exchange
+            .request_size
+            .as_ref()
+            .map_or(0, |size| size.load(Ordering::Relaxed)),
+        response_bytes: exchange.bytes,
+        warnings: exchange.warnings.iter().map(|text| hide(text)).collect(),
+        calls: exchange.calls.len() as u64,
+        prompt: hide(&late.prompt),
+        answer: hide(&late.answer),
+    }
+}
+
+/// What all calls of LLMs cost together, and where the prices are from; nothing if one is unknown.
+fn costs(exchange: &Exchange, usage: Option<Usage>) -> (Option<f64>, Option<String>) {
+    let (input, output) = exchange.prices;
+    let own = usage.and_then(|usage| stages::cost(&usage, input, output));
+    let mut all: f64 = own.unwrap_or_default();
+    let asked = exchange.calls.iter().filter(|call| call.usage.is_some());
+    let mut calls = 0;
+    for call in asked {
+        let Some(cost) = call.cost else {
+            return (None, None);
+        };
+        all += cost;
+        calls += 1;
+    }
+    let priced = own.is_some() || calls > 0 && exchange.provider.is_empty();
+    if priced {
+        (Some(all), Some("profile".into()))
+    } else {
+        (None, None)
+    }
+}
+
+fn timings(exchange: &Exchange, usage: Option<Usage>) -> Timings {
+    let first = exchange.first_token_after;
+    let per_second = first.zip(usage).and_then(|(first, usage)| {
+        let spent = exchange.took.saturating_sub(first).as_secs_f64();
+        // One chunk has no pace.
+        (exchange.stream && usage.output > 1 && spent > 0.001)
+            .then(|| (usage.output as f64 / spent * 10.0).round() / 10.0)
+    });
+    Timings {
+        sent_ms: exchange.sent_after.map(ms),
+        connect_ms: exchange.connected.map(ms),
+        first_byte_ms: exchange.headers_after.map(ms),
+        first_token_ms: first.map(ms),
+        total_ms: ms(exchange.took),
+        tokens_per_second: per_second,
+    }
+}
+
+/// All that is kept of an exchange, which is under way if `live`.
+pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redactor) -> Detail {
+    let said = parts(exchange, redactor);
+    let bodies = Bodies::new(exchange, redactor, said.split);
+    let stages = exchange.stages.iter().map(|held| {
+        let mut told = StageTold {
+            stage: held.stage.name().into(),
+            method: held.method.as_ref().map(ToString::to_string),
+            url: held.url.as_ref().map(|url| bodies.url(url)),
+            status: held.status,
+            headers: fields(held.headers.iter(), redactor),
+            ..StageTold::default()
+        };
+        bodies.put(held, &mut told);
+        told
+    });
+    let chunks = exchange.stage(Stage::Received).map(bodies::chunks);
+    let chunks = chunks.unwrap_or_default().into_iter();
+    Detail {
+        summary: summary(exchange, live, redactor),
+        rest: Rest {
+            stages: stages.collect(),
+            calls: exchange
+                .calls
+                .iter()
+                .map(|call| call_told(call, redactor))
+                .collect(),
+            parts: said.parts,
+            events: said.events,
+            chunks: chunks
+                .map(|(at, bytes)| ChunkTold {
+                    at_ms: at as f64 / 1000.0,
+                    bytes: bytes as u64,
+                })
+                .collect(),
+        },
+    }
+}
+
+fn call_told(call: &LlmCall, redactor: &Redactor) -> CallTold {
+    let hide = |text: &str| redactor.redact(text).into_owned();
+    let headers = call.headers.iter().map(|(name, value)| {
+        let value = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+        (name.as_str(), value)
+    });
+    let request = String::from_utf8_lossy(&call.request);
+    CallTold {
+        plugin: call.plugin.into(),
+        provider: call.provider.clone(),
+        model: hide(&call.model),
+        url: hide(&call.url),
+        headers: fields(headers, redactor),
+        request: body(redactor.redact(&request).as_bytes()).filter(|_| !request.is_empty()),
+        status: call.status,
+        answer: call.answer.as_deref().map(hide),
+        pattern: call.pattern.clone(),
+        matched: call.matched.as_deref().map(hide),
+        usage: call.usage.map(Tokens::from),
+        took_ms: ms(call.took),
+        cost: call.cost,
+        error: call.error.as_deref().map(hide),
+    }
+}
+
+/// Headers as a JSON object; a name that comes several times has a list of values.
+fn fields<'f>(
+    fields: impl Iterator<Item = (&'f str, &'f str)>,
+    redactor: &Redactor,
+) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in fields {
+        let value = Value::from(redactor.redact(value).into_owned());
+        match out.get_mut(name) {
+            None => {
+                out.insert(name.to_owned(), value);
+            }
+            Some(Value::Array(all)) => all.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    out
+}
+
+/// Headers as a JSON object.
+#[must_use]
+pub fn headers(headers: &HeaderMap) -> Map<String, Value> {
+    let texts: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into_owned())
+        })
+        .collect();
+    let pairs = texts
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    fields(pairs, &Redactor::default())
+}
+
+/// What an answer says, without secrets.
+struct Saids {
+    parts: Vec<PartTold>,
+    events: Vec<EventTold>,
+    /// A secret is spread over several events: their bytes give it away, though nobody finds it in them.
+    split: bool,
+}
+
+fn parts(exchange: &Exchange, redactor: &Redactor) -> Saids {
+    let mut parts: Vec<PartTold> = exchange
+        .spoken
+        .parts()
+        .iter()
+        .map(|opened| {
+            let (id, name) = opened.tool.clone().unzip();
+            PartTold {
+                choice: opened.choice,
+                kind: opened.kind.into(),
+                id,
+                name: name.map(|name| redactor.redact(&name).into_owned()),
+                text: String::new(),
+            }
+        })
+        .collect();
+    let index_of = |part: u32| {
+        let mut opened = exchange.spoken.parts().iter();
+        opened.rposition(|opened| opened.part == part)
+    };
+    // Where each event's text stands in its part's.
+    let mut places: Vec<Option<(usize, std::ops::Range<usize>)>> = Vec::new();
+    let mut events = Vec::new();
+    for spoke in exchange.spoken.events() {
+        let index = match spoke.what {
+            Saying::Finish(_) | Saying::Usage => None,
+            _ => index_of(spoke.part),
+        };
+        let place = index.and_then(|index| {
+            let text = &mut parts.get_mut(index)?.text;
+            let from = text.len();
+            text.push_str(spoke.text);
+            Some((index, from..text.len()))
+        });
+        places.push(place.filter(|_| !spoke.text.is_empty()));
+        let (what, text) = match spoke.what {
+            Saying::Open => ("open", String::new()),
+            Saying::Text => ("text", spoke.text.to_owned()),
+            Saying::Thinking => ("thinking", spoke.text.to_owned()),
+            Saying::Arguments => ("arguments", spoke.text.to_owned()),
+            Saying::Close => ("close", String::new()),
+            Saying::Finish(reason) => ("finish", spoken::reason(reason).to_owned()),
+            Saying::Usage => ("usage", String::new()),
+        };
+        events.push(EventTold {
+            at_ms: spoke.at as f64 / 1000.0,
+            what: what.into(),
+            part: index.and_then(|index| u32::try_from(index).ok()),
+            text,
+        });
+    }
+    let mut split = false;
+    for (index, part) in parts.iter_mut().enumerate() {
+        let found = redactor.ranges(&part.text);
+        if found.is_empty() {
+            continue;
+        }
+        for (event, place) in events.iter_mut().zip(&places) {
+            if let Some((of, place)) = place
+                && *of == index
+            {
+                split |= found.iter().any(|range| {
+                    range.start < place.end
+                        && place.start < range.end
+                        && !(place.start <= range.start && range.end <= place.end)
+                });
+                event.text = redactor.cut(&part.text, place.clone(), &found);
+            }
+        }
+        part.text = redactor.redact(&part.text).into_owned();
+    }
+    Saids {
+        parts,
+        events,
+        split,
+    }
+}
+
+/// What the user asked last, in a request of whatever format.
+fn last_asked(body: &[u8]) -> String {
+    let Ok(json) = serde_json::from_slice::<Value>(body) else {
+        return String::new();
+    };
+    let by_user = |message: &&Value| {
+        let role = message.get("role").and_then(Value::as_str);
+        role.is_none_or(|role| role.eq_ignore_ascii_case("user"))
+    };
+    for key in ["messages", "contents", "input"] {
+        if let Some(Value::Array(messages)) = json.get(key)
+            && messages.iter().any(Value::is_object)
+            && let Some(last) = messages.iter().rev().find(by_user)
+        {
+            let mut text = String::new();
+            all_text(last, &mut text);
+            return excerpt(&text);
+        }
+    }
+    let single = ["prompt", "input", "inputs", "inputText", "message", "texts"];
+    let mut text = String::new();
+    if let Some(value) = single.iter().find_map(|key| json.get(key)) {
+        all_text(value, &mut text);
+    }
+    excerpt(&text)
+}
+
+/// The texts of a message.
+fn all_text(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            out.push_str(text);
+        }
+        Value::Array(values) => values.iter().for_each(|value| all_text(value, out)),
+        Value::Object(fields) => {
+            for key in ["content", "parts", "text", "toolResult", "output"] {
+                if let Some(value) = fields.get(key) {
+                    all_text(value, out);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

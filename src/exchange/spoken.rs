@@ -1,0 +1,277 @@
+//! What an answer says, event by event, with the time of each.
+
+use super::kept::MOST;
+use crate::llm::{Event, Finish, Kind};
+
+/// The events of an answer, as far as they are kept: all texts behind each other in one buffer, and where each one ends.
+#[derive(Clone, Default)]
+pub struct Spoken {
+    text: String,
+    marks: Vec<Mark>,
+    opened: Vec<Opened>,
+    /// Bytes of the parts' own texts: ids and names of tools.
+    names: usize,
+    cut: bool,
+}
+
+/// A length says enough: the text is somebody's conversation.
+impl std::fmt::Debug for Spoken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Spoken({} bytes in {} events)",
+            self.text.len(),
+            self.marks.len()
+        )
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    seq: u64,
+    /// Tens of microseconds since the beginning: eleven hours fit.
+    at: u32,
+    len: u32,
+    part: u32,
+    what: Saying,
+}
+
+/// What an event did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// A part begins.
+    Open,
+    /// Text of it.
+    Text,
+    /// Reasoning.
+    Thinking,
+    /// Arguments of a tool call.
+    Arguments,
+    /// The part ends.
+    Close,
+    /// A choice ends; its number stands in the part's place.
+    Finish(Finish),
+    /// Tokens were counted.
+    Usage,
+}
+
+/// A part of the answer.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its number.
+    pub part: u32,
+    /// Its choice.
+    pub choice: u32,
+    /// `text`, `refusal`, `thinking`, `tool_call`.
+    pub kind: &'static str,
+    /// A tool call's id and the tool's name.
+    pub tool: Option<(String, String)>,
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoke<'a> {
+    /// Its number among all of the process.
+    pub seq: u64,
+    /// Microseconds since the beginning.
+    pub at: u64,
+    /// What it did.
+    pub what: Saying,
+    /// To which part; of a finish, the choice.
+    pub part: u32,
+    /// What it added.
+    pub text: &'a str,
+    /// The part that it opened.
+    pub opened: Option<&'a Opened>,
+}
+
+impl Spoken {
+    /// Takes an event in, if it says something; not if `full`. `seq` is its number.
+    pub(super) fn push(&mut self, event: &Event<'_>, seq: u64, at: u64, full: bool) {
+        let (what, part, text): (Saying, u32, &str) = match event {
+            Event::Open { part, .. } => (Saying::Open, *part, ""),
+            Event::Text { part, text } => (Saying::Text, *part, text),
+            Event::Thinking { part, text } => (Saying::Thinking, *part, text),
+            Event::Arguments { part, json } => (Saying::Arguments, *part, json),
+            Event::Close { part } => (Saying::Close, *part, ""),
+            Event::Finish { choice, reason } => (Saying::Finish(*reason), *choice, ""),
+            Event::Usage(_) => (Saying::Usage, 0, ""),
+            _ => return,
+        };
+        let length = u32::try_from(text.len()).ok();
+        let names = match event {
+            Event::Open {
+                kind: Kind::ToolCall { id, name },
+                ..
+            } => id.len() + name.len(),
+            _ => 0,
+        };
+        let fits = self.weight() + text.len() + names + size_of::<Mark>() <= MOST;
+        let Some(len) = length.filter(|_| fits && !full && !self.cut) else {
+            self.cut = true;
+            return;
+        };
+        if let Event::Open { part, choice, kind } = event {
+            self.opened.push(opened(*part, *choice, kind));
+            self.names += names;
+        }
+        self.text.push_str(text);
+        self.marks.push(Mark {
+            seq,
+            at: u32::try_from(at / 10).unwrap_or(u32::MAX),
+            len,
+            part,
+            what,
+        });
+    }
+
+    /// Whether not all is kept.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn weight(&self) -> usize {
+        self.text.len()
+            + self.names
+            + self.marks.len() * size_of::<Mark>()
+            + self.opened.len() * size_of::<Opened>()
+    }
+
+    /// No more will come.
+    pub(super) fn finish(&mut self) {
+        self.text.shrink_to_fit();
+        self.marks.shrink_to_fit();
+    }
+
+    /// The parts, in the order of their opening.
+    #[must_use]
+    pub fn parts(&self) -> &[Opened] {
+        &self.opened
+    }
+
+    /// The events.
+    pub fn events(&self) -> impl Iterator<Item = Spoke<'_>> {
+        let (mut from, mut next) = (0, 0);
+        self.marks.iter().map(move |mark| {
+            let end = from + mark.len as usize;
+            let text = self.text.get(from..end).unwrap_or_default();
+            from = end;
+            let mut opened = None;
+            if mark.what == Saying::Open {
+                opened = self.opened.get(next);
+                next += 1;
+            }
+            Spoke {
+                seq: mark.seq,
+                at: u64::from(mark.at) * 10,
+                what: mark.what,
+                part: mark.part,
+                text,
+                opened,
+            }
+        })
+    }
+}
+
+pub(super) fn opened(part: u32, choice: u32, kind: &Kind<'_>) -> Opened {
+    let tool = match kind {
+        Kind::ToolCall { id, name } => Some((id.to_string(), name.to_string())),
+        _ => None,
+    };
+    Opened {
+        part,
+        choice,
+        kind: match kind {
+            Kind::Text => "text",
+            Kind::Refusal => "refusal",
+            Kind::Thinking | Kind::Redacted => "thinking",
+            Kind::ToolCall { .. } => "tool_call",
+        },
+        tool,
+    }
+}
+
+/// A finish reason's name, OpenAI's.
+pub(super) fn reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+        Finish::ToolCalls => "tool_calls",
+        Finish::ContentFilter => "content_filter",
+        Finish::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_back() {
+        let mut spoken = Spoken::default();
+        let call = Kind::ToolCall {
+            id: "c1".into(),
+            name: "f".into(),
+        };
+        let events = [
+            Event::Open {
+                part: 0,
+                choice: 0,
+                kind: Kind::Text,
+            },
+            Event::Text {
+                part: 0,
+                text: "hé".into(),
+            },
+            Event::Text {
+                part: 0,
+                text: "llo".into(),
+            },
+            Event::Close { part: 0 },
+            Event::Open {
+                part: 1,
+                choice: 0,
+                kind: call,
+            },
+            Event::Arguments {
+                part: 1,
+                json: "{}".into(),
+            },
+            Event::Finish {
+                choice: 0,
+                reason: Finish::ToolCalls,
+            },
+            Event::End,
+        ];
+        for (event, seq) in events.iter().zip(7..) {
+            spoken.push(event, seq, seq * 1000, false);
+        }
+        let told: Vec<_> = spoken.events().collect();
+        assert_eq!(told.len(), 7);
+        assert_eq!(
+            (told[1].text, told[2].text, told[5].text),
+            ("hé", "llo", "{}")
+        );
+        assert_eq!((told[5].seq, told[5].at), (12, 12_000));
+        let tool = told[4].opened.and_then(|opened| opened.tool.clone());
+        assert_eq!(tool, Some(("c1".into(), "f".into())));
+        assert_eq!(told[6].what, Saying::Finish(Finish::ToolCalls));
+    }
+
+    #[test]
+    fn what_is_too_much_is_not_kept() {
+        let mut spoken = Spoken::default();
+        for _ in 0..3 {
+            let text = "x".repeat(MOST / 2);
+            let event = Event::Text {
+                part: 0,
+                text: text.into(),
+            };
+            spoken.push(&event, 0, 0, false);
+        }
+        assert!(spoken.is_cut());
+        assert_eq!(spoken.events().count(), 1);
+    }
+}

@@ -1,0 +1,435 @@
+//! `/_aiproxy/events`: what happens, as it happens, as server-sent events.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header::CACHE_CONTROL, header::CONTENT_TYPE};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::bad_query;
+use crate::{
+    exchange::{
+        Filter, Found, Heard, Ledger, Listener, Redactor, flag,
+        told::{Notice, What},
+    },
+    transport::{Body, BoxError},
+};
+
+/// How often a silent stream says that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Most bytes that wait of exchanges whose end decides whether they are told.
+const MOST_WAITING: usize = 16 << 20;
+
+/// What a reader asked for.
+#[derive(Debug, Default)]
+struct Wanted {
+    filter: Filter,
+    exchange: Option<String>,
+    raw: bool,
+    bodies: bool,
+}
+
+impl Wanted {
+    fn of(query: Option<&str>) -> Result<(Wanted, Option<u64>), String> {
+        let (mut wanted, mut after) = (Wanted::default(), None);
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "exchange" => wanted.exchange = Some(value.to_ascii_lowercase()),
+                "raw" => wanted.raw = flag(&name, &value)?,
+                "bodies" => wanted.bodies = flag(&name, &value)?,
+                "last_event_id" => after = value.parse().ok(),
+                // What is no query of the stream is the page's own (`?token=`): ignored like any server does.
+                _ => {
+                    wanted.filter.set(&name, value.into_owned())?;
+                }
+            }
+        }
+        Ok((wanted, after))
+    }
+
+    /// Whether only an exchange's end tells if it is wanted.
+    fn waits(&self) -> bool {
+        self.filter.failed || self.filter.grep.is_some()
+    }
+}
+
+/// A stream of all that is wanted.
+pub(super) fn stream(
+    ledger: &Arc<Ledger>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Response<Body> {
+    let (wanted, after) = match Wanted::of(query) {
+        Ok(wanted) => wanted,
+        Err(why) => return bad_query(why),
+    };
+    let told = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok())
+        .and_then(|id| id.trim().parse().ok());
+    let (listener, backlog) = ledger.listen(wanted.raw, told.or(after));
+    let reader = Reader {
+        ledger: Arc::clone(ledger),
+        listener,
+        backlog: backlog.into(),
+        wanted,
+        exchanges: HashMap::new(),
+        ready: VecDeque::new(),
+        waiting: 0,
+    };
+    let mut response = Response::new(Events::new(reader).boxed_unsync());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// What a reader knows of an exchange.
+#[derive(Default)]
+struct Seen {
+    /// Nothing of it is wanted.
+    skipped: bool,
+    /// Its model is known.
+    routed: bool,
+    /// Told at its end, if at all.
+    waiting: Vec<Notice>,
+    /// The ends of texts that could be the beginning of a secret, by part.
+    held: HashMap<u32, Tail>,
+}
+
+/// The end of a part's text that is not told yet.
+struct Tail {
+    text: String,
+    what: fn(u32, String) -> What,
+}
+
+/// Turns what happens into what is wanted of it, without secrets.
+struct Reader {
+    ledger: Arc<Ledger>,
+    listener: Listener,
+    backlog: VecDeque<Arc<Notice>>,
+    wanted: Wanted,
+    exchanges: HashMap<String, Seen>,
+    ready: VecDeque<Notice>,
+    /// Bytes of `waiting` of all exchanges.
+    waiting: usize,
+}
+
+impl Reader {
+    /// What comes next; waits for it. Nothing comes once the server stops.
+    async fn next(&mut self) -> Option<Notice> {
+        loop {
+            if let Some(notice) = self.ready.pop_front() {
+                return Some(notice);
+            }
+            if let Some(notice) = self.backlog.pop_front() {
+                self.take(&notice);
+                continue;
+            }
+            match self.listener.next().await {
+                Heard::Notice(notice) => self.take(&notice),
+                Heard::Lost(events) => self.ready.push_back(lost(events)),
+                Heard::End => return None,
+            }
+        }
+    }
+
+    fn take(&mut self, notice: &Notice) {
+        if matches!(notice.what, What::Lost { .. }) {
+            self.ready.push_back(notice.clone());
+            return;
+        }
+        if let Some(exchange) = &self.wanted.exchange
+            && !notice.exchange.starts_with(exchange.as_str())
+        {
+            return;
+        }
+        let profiles = &self.wanted.filter.profiles;
+        if !profiles.is_empty() && !profiles.contains(&notice.profile) {
+            return;
+        }
+        let redactor = self.ledger.redactor();
+        let mut seen = self.exchanges.remove(&notice.exchange).unwrap_or_default();
+        if let What::Routed { model, .. } = &notice.what {
+            seen.routed = true;
+            seen.skipped |= !self.wanted.filter.takes_model(model, "");
+        }
+        if !seen.skipped {
+            let mut told = Vec::new();
+            shown(notice, &mut seen, &redactor, &mut told);
+            for mut notice in told {
+                if self.wanted.bodies {
+                    self.put_body(&mut notice);
+                }
+                self.tell(notice, &mut seen);
+            }
+        }
+        if !matches!(notice.what, What::Closed { .. }) {
+            self.exchanges.insert(notice.exchange.clone(), seen);
+        }
+    }
+
+    /// Tells now, or at the exchange's end.
+    fn tell(&mut self, notice: Notice, seen: &mut Seen) {
+        let early = self.wanted.filter.model.is_some() && !seen.routed;
+        let What::Closed { summary } = &notice.what else {
+            if self.wanted.waits() || early {
+                self.waiting += weight(&notice);
+                if self.waiting > MOST_WAITING {
+                    self.waiting -= weight(&notice);
+                    return;
+                }
+                seen.waiting.push(notice);
+            } else {
+                for earlier in std::mem::take(&mut seen.waiting) {
+                    self.waiting -= weight(&earlier);
+                    self.ready.push_back(earlier);
+                }
+                self.ready.push_back(notice);
+            }
+            return;
+        };
+        let waiting = std::mem::take(&mut seen.waiting);
+        self.waiting -= waiting.iter().map(weight).sum::<usize>();
+        let wanted = self.wanted.filter.takes(summary) && self.finds(&summary.id);
+        if wanted {
+            self.ready.extend(waiting);
+            self.ready.push_back(notice);
+        }
+    }
+
+    /// Whether what is looked for is in the exchange.
+    fn finds(&self, id: &str) -> bool {
+        if self.wanted.filter.grep.is_none() {
+            return true;
+        }
+        self.ledger.mentions(id, &self.wanted.filter)
+    }
+
+    /// Puts a stage's body in, which notices do not carry.
+    fn put_body(&self, notice: &mut Notice) {
+        if let What::Stage { stage, body, .. } = &mut notice.what
+            && let Found::One(detail) = self.ledger.find(&notice.exchange)
+        {
+            *body = detail
+                .body(stage)
+                .and_then(|bytes| String::from_utf8(bytes).ok());
+        }
+    }
+}
+
+fn weight(notice: &Notice) -> usize {
+    let text = match &notice.what {
+        What::Text { text, .. } | What::Thinking { text, .. } | What::Arguments { text, .. } => {
+            text.len()
+        }
+        What::Raw { text, base64 } => {
+            text.as_ref().map_or(0, String::len) + base64.as_ref().map_or(0, String::len)
+        }
+        What::Stage { body, .. } => body.as_ref().map_or(0, String::len),
+        _ => 0,
+    };
+    256 + text
+}
+
+fn lost(events: u64) -> Notice {
+    Notice {
+        seq: 0,
+        exchange: String::new(),
+        profile: String::new(),
+        at_ms: 0.0,
+        what: What::Lost { events },
+    }
+}
+
+/// A notice without secrets. The end of a text that could be the beginning of a secret waits for what follows.
+fn shown(notice: &Notice, seen: &mut Seen, redactor: &Redactor, out: &mut Vec<Notice>) {
+    let hide = |text: &str| redactor.redact(text).into_owned();
+    let mut notice = notice.clone();
+    let flush = |seen: &mut Seen, part: Option<u32>, out: &mut Vec<Notice>, like: &Notice| {
+        let parts: Vec<u32> = match part {
+            Some(part) => vec![part],
+            None => seen.held.keys().copied().collect(),
+        };
+        for part in parts {
+            if let Some(tail) = seen.held.remove(&part).filter(|tail| !tail.text.is_empty()) {
+                out.push(Notice {
+                    what: (tail.what)(part, redactor.redact(&tail.text).into_owned()),
+                    ..like.clone()
+                });
+            }
+        }
+    };
+    match &mut notice.what {
+        What::Text { part, text } => {
+            hold(seen, redactor, *part, text, |part, text| What::Text {
+                part,
+                text,
+            });
+        }
+        What::Thinking { part, text } => {
+            hold(seen, redactor, *part, text, |part, text| What::Thinking {
+                part,
+                text,
+            });
+        }
+        What::Arguments { part, text } => {
+            hold(seen, redactor, *part, text, |part, text| What::Arguments {
+                part,
+                text,
+            });
+        }
+        What::Close { part } => {
+            let part = *part;
+            let like = notice.clone();
+            flush(seen, Some(part), out, &like);
+        }
+        What::Finish { .. } => {
+            let like = notice.clone();
+            flush(seen, None, out, &like);
+        }
+        What::Closed { .. } => {
+            let like = notice.clone();
+            flush(seen, None, out, &like);
+        }
+        What::Opened { path, .. } => *path = hide(path),
+        What::Routed { model, .. } => *model = hide(model),
+        What::Stage { url, .. } => *url = url.as_deref().map(hide),
+        What::Call { model, error, .. } => {
+            *model = hide(model);
+            *error = error.as_deref().map(hide);
+        }
+        What::Warning { warning } => *warning = hide(warning),
+        What::Open { name, .. } => *name = name.as_deref().map(hide),
+        What::Raw { text, .. } => *text = text.as_deref().map(hide),
+        What::Usage { .. } | What::Lost { .. } => {}
+    }
+    let empty = match &notice.what {
+        What::Text { text, .. } | What::Thinking { text, .. } | What::Arguments { text, .. } => {
+            text.is_empty()
+        }
+        _ => false,
+    };
+    if !empty {
+        out.push(notice);
+    }
+}
+
+/// Replaces a text by what of it, and of what was held before it, can be told.
+fn hold(
+    seen: &mut Seen,
+    redactor: &Redactor,
+    part: u32,
+    text: &mut String,
+    what: fn(u32, String) -> What,
+) {
+    let tail = seen.held.entry(part).or_insert_with(|| Tail {
+        text: String::new(),
+        what,
+    });
+    tail.text.push_str(text);
+    let whole = std::mem::take(&mut tail.text);
+    let (told, rest) = whole.split_at(redactor.settled(&whole));
+    *text = redactor.redact(told).into_owned();
+    rest.clone_into(&mut tail.text);
+    tail.what = what;
+}
+
+type Next = Pin<Box<dyn Future<Output = (Reader, Option<Notice>)> + Send>>;
+
+/// The body.
+struct Events {
+    next: Next,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    greeted: bool,
+}
+
+impl Events {
+    fn new(reader: Reader) -> Events {
+        Events {
+            next: following(reader),
+            timer: Box::pin(tokio::time::sleep(KEEP_ALIVE)),
+            greeted: false,
+        }
+    }
+}
+
+fn following(mut reader: Reader) -> Next {
+    Box::pin(async move {
+        let notice = reader.next().await;
+        (reader, notice)
+    })
+}
+
+/// One server-sent event.
+fn event(notice: &Notice) -> Result<Bytes, serde_json::Error> {
+    let json = serde_json::to_string(notice)?;
+    let name = match &notice.what {
+        What::Opened { .. } => "opened",
+        What::Routed { .. } => "routed",
+        What::Stage { .. } => "stage",
+        What::Call { .. } => "call",
+        What::Warning { .. } => "warning",
+        What::Open { .. } => "open",
+        What::Text { .. } => "text",
+        What::Thinking { .. } => "thinking",
+        What::Arguments { .. } => "arguments",
+        What::Close { .. } => "close",
+        What::Finish { .. } => "finish",
+        What::Usage { .. } => "usage",
+        What::Raw { .. } => "raw",
+        What::Closed { .. } => "closed",
+        What::Lost { .. } => "lost",
+    };
+    let id = match notice.seq {
+        0 => String::new(),
+        seq => format!("id: {seq}\n"),
+    };
+    Ok(format!("{id}event: {name}\ndata: {json}\n\n").into())
+}
+
+impl HttpBody for Events {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if !std::mem::replace(&mut this.greeted, true) {
+            // The reader knows at once that it is heard.
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b": aiproxy\n\n")))));
+        }
+        if let Poll::Ready((reader, notice)) = this.next.as_mut().poll(cx) {
+            let Some(notice) = notice else {
+                return Poll::Ready(None);
+            };
+            this.next = following(reader);
+            this.timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            let frame = event(&notice).map(Frame::data);
+            return Poll::Ready(Some(frame.map_err(BoxError::from)));
+        }
+        if this.timer.as_mut().poll(cx).is_ready() {
+            this.timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(
+                b": still here\n\n",
+            )))));
+        }
+        Poll::Pending
+    }
+}
