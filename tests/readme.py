@@ -108,9 +108,9 @@ def table():
     features = sorted({feature for _, has, _, _ in profiles for feature in has})
     of_provider = [provider for provider, *_ in profiles]
     rows = [["provider", *(feature.replace("_", " ") for feature in features)], ["---"] + [":-:"] * len(features)]
-    for provider, has, options, _ in profiles:
-        name = f"`{provider}`"
-        if of_provider.count(provider) > 1 and options:
+    for key, (provider, has, options, _) in providers.PROVIDERS.items():
+        name = providers.LABELS.get(key, f"`{provider}`")
+        if key not in providers.LABELS and of_provider.count(provider) > 1 and options:
             name += " with " + ", ".join(f'`{key} = "{value}"`' for key, value in options.items())
         rows.append([name, *("✓" if feature in has else "–" for feature in features)])
     return [f"| {' | '.join(row)} |" for row in rows]

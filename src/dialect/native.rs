@@ -132,7 +132,7 @@ pub fn native_default(format: Format, task: Task) -> Option<Native> {
         (Format::Ollama, Task::Chat) => &ollama::Ollama,
         (Format::Ollama, Task::Completions) => &ollama::Generate,
         (Format::Ollama, Task::Embeddings) => &ollama::Ollama,
-        (Format::HuggingFace, Task::Chat | Task::Completions) => &Tgi,
+        (Format::HuggingFace, _) => &Tgi,
         _ => return None,
     };
     let in_path = matches!(
@@ -185,6 +185,8 @@ fn gemini(path: &str, segments: &[&str], query: Option<&str>) -> Option<Native> 
         "generateContent" => (Task::Chat, false),
         "streamGenerateContent" => (Task::Chat, true),
         "embedContent" | "batchEmbedContents" => (Task::Embeddings, false),
+        // Vertex AI's way for many kinds of models; of those whose bodies are read here the name says so.
+        "predict" if model.contains("embedding") => (Task::Embeddings, false),
         _ => return None,
     };
     let as_events = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
@@ -193,6 +195,7 @@ fn gemini(path: &str, segments: &[&str], query: Option<&str>) -> Option<Native> 
         ingress: match operation {
             "streamGenerateContent" if !as_events => &GeminiArray,
             "batchEmbedContents" => &GeminiEmbeddings::Batch,
+            "predict" => &GeminiEmbeddings::Predict,
             _ => native.ingress,
         },
         model: Some(decoded(model)),
@@ -252,23 +255,27 @@ fn ollama(path: &str, segments: &[&str]) -> Option<Native> {
     }
 }
 
-/// `/models/M` of the classic inference API, and text-generation-inference's own paths:
+/// `/models/M` of the classic inference API, the task after it, and text-generation-inference's own paths:
 /// <https://huggingface.github.io/text-generation-inference/>.
 fn hugging_face(path: &str, segments: &[&str]) -> Option<Native> {
+    let (segments, task) = match segments {
+        [model @ .., "pipeline", "feature-extraction"] => (model, Task::Embeddings),
+        all => (all, Task::Completions),
+    };
     let (model, stream) = match segments {
         ["models", model @ ..] | ["hf-inference", "models", model @ ..]
             if matches!(model.len(), 1 | 2) && !model.contains(&"") =>
         {
             (Some(decoded(&model.join("/"))), None)
         }
-        ["generate"] => (None, Some(false)),
-        ["generate_stream"] => (None, Some(true)),
+        ["generate"] if task == Task::Completions => (None, Some(false)),
+        ["generate_stream"] if task == Task::Completions => (None, Some(true)),
         _ => return None,
     };
     Some(Native {
         model,
         stream,
-        ..at(Format::HuggingFace, Task::Completions, path)?
+        ..at(Format::HuggingFace, task, path)?
     })
 }
 
@@ -338,6 +345,18 @@ mod tests {
                 None,
                 "Chat g Some(false)",
             ),
+            (
+                Format::Gemini,
+                "/v1/projects/p/locations/eu/publishers/google/models/text-embedding-005:predict",
+                None,
+                "Embeddings text-embedding-005 Some(false)",
+            ),
+            (
+                Format::Gemini,
+                "/v1/projects/p/locations/eu/publishers/google/models/imagen-4:predict",
+                None,
+                "",
+            ),
             (Format::Gemini, "/v1beta/models/g:countTokens", None, ""),
             (
                 Format::Gemini,
@@ -378,6 +397,18 @@ mod tests {
                 "/models/org/name",
                 None,
                 "Completions org/name None",
+            ),
+            (
+                Format::HuggingFace,
+                "/hf-inference/models/org/name/pipeline/feature-extraction",
+                None,
+                "Embeddings org/name None",
+            ),
+            (
+                Format::HuggingFace,
+                "/generate/pipeline/feature-extraction",
+                None,
+                "",
             ),
             (Format::OpenAi, "/v1/chat/completions", None, ""),
         ] {

@@ -44,7 +44,13 @@ pub(super) fn guess(headers: &HeaderMap, body: &[u8]) -> Option<Native> {
     } else if fields.has("contents") {
         (Format::Gemini, Task::Chat)
     } else if fields.has("inputs") {
-        (Format::HuggingFace, Task::Completions)
+        // One text is continued, a list of them is embedded.
+        let task = if fields.read::<Vec<String>>("inputs").is_some() {
+            Task::Embeddings
+        } else {
+            Task::Completions
+        };
+        (Format::HuggingFace, task)
     } else if fields.has("message") {
         (Format::Cohere, Task::Chat)
     } else if fields.has("texts") {

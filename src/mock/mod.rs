@@ -35,7 +35,7 @@ use crate::{
         Ingress, StreamEncoder, any_native, openai_chat::OpenAiChat,
         openai_completions::OpenAiCompletions,
     },
-    llm::ChatResponse,
+    llm::{ChatResponse, Format},
     transport::{Body, Dial, Sending, Transport, TransportError, full},
     wire::envelope::Envelope,
 };
@@ -64,7 +64,7 @@ impl Transport for Mock {
 impl Mock {
     /// Answers a request, in the format that its path belongs to.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let path = head.uri.path();
         if head.method == Method::POST
             && let Some(native) = any_native(path, head.uri.query())
@@ -73,6 +73,19 @@ impl Mock {
                 Ok(body) => foreign::answer(&native, body).await,
                 Err(fault) => foreign::refused(native.ingress, &fault),
             };
+        }
+        // Hugging Face's own servers answer at their root, where the body alone says what is asked.
+        if head.method == Method::POST && path == "/" {
+            let whole = match read(body).await {
+                Ok(whole) => whole,
+                Err(fault) => return refused(&fault),
+            };
+            match foreign::guess(&head.headers, &whole) {
+                Some(native) if native.ingress.format() == Format::HuggingFace => {
+                    return foreign::answer(&native, whole).await;
+                }
+                _ => body = full(whole),
+            }
         }
         match answer(&head.method, path, body).await {
             Ok(response) => response,

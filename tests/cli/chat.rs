@@ -51,6 +51,22 @@ fn a_stream_tells_its_times() {
 }
 
 #[test]
+fn transformers_calls_are_told_with_their_cost() {
+    for stream in [&[][..], &["--stream"]] {
+        let mut args = vec!["chat", "--profile", "mock-transformers", "one two three"];
+        args.extend(stream);
+        let ended = World::new().run(args).exits(0);
+        assert_eq!(ended.stdout, "one two three\n");
+        let last = ended.stderr.lines().last().unwrap();
+        let (answer, calls) = last.split_once(" · + 2 transformer calls: ").unwrap();
+        assert!(answer.contains("tokens in"), "{last}");
+        for word in ["tokens in, ", " out, $0.0"] {
+            assert!(calls.contains(word), "no `{word}` in: {last}");
+        }
+    }
+}
+
+#[test]
 fn a_prompt_on_stdin() {
     let world = World::new();
     for args in [

@@ -1,8 +1,8 @@
 //! The two how-tos of Kong's documentation, their prompts and patterns word for word.
 
 use crate::{
-    Plugin, asking, mocked, plain,
-    support::{Ask, ProfileText, Server, Upstream, completion, json_response},
+    Plugin, asking, plain,
+    support::{Ask, Server, Upstream, completion, json_response},
 };
 
 /// <https://developer.konghq.com/how-to/transform-a-client-request-with-ai>.
@@ -21,8 +21,10 @@ async fn a_country_beside_the_city() {
     })
     .await;
     let upstream = Upstream::playing(|mut call| async move {
-        let body = call.body.clone();
-        call.write(json_response(200, body)).await;
+        // As httpbin's `/anything` answers.
+        assert!(call.target().ends_with("/base/anything"), "{}", call.head);
+        let answer = serde_json::json!({"json": call.json()});
+        call.write(json_response(200, answer.to_string())).await;
         call.finish().await;
     })
     .await;
@@ -32,47 +34,61 @@ async fn a_country_beside_the_city() {
         .line(table, r"transformation_extract_pattern = '{((.|\n)*)}'");
     let server = Server::of(&profile);
     let body = r#"{"user":{"name":"Kong User","city":"London"}}"#;
-    let reply = Ask::post("/up/anything", body).whole(&server).await;
+    let ask = Ask::post("/up/anything", body).header("accept", "application/json");
+    let reply = ask.whole(&server).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    let expected = serde_json::json!({"user": {"name": "Kong User", "city": "London", "country": "United Kingdom"}});
+    let user =
+        serde_json::json!({"city": "London", "country": "United Kingdom", "name": "Kong User"});
+    let expected = serde_json::json!({"json": {"user": user}});
     assert_eq!(reply.json(), expected);
 
-    let [asked] = llm.seen().try_into().unwrap();
-    let asked: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
-    assert_eq!(asked["model"], "gpt-4");
-    assert_eq!(
-        asked["messages"],
-        serde_json::json!([{"role": "system", "content": prompt}, {"role": "user", "content": body}])
-    );
+    was_asked(&llm, prompt, body);
 }
 
 /// <https://developer.konghq.com/how-to/transform-a-response-with-ai>.
 #[tokio::test]
 async fn header_status_and_body_of_a_response() {
-    let prompt = "\nAdd a new header named \"new-header\" with the value \"header-value\" to the response. Format the JSON response as follows:
+    let prompt = r#"Add a new header named "new-header" with the value "header-value" to the response. Format the JSON response as follows:
 {
-  \"headers\":
+  "headers":
     {
-      \"new-header\": \"header-value\"
+      "new-header": "header-value"
     },
-  \"status\": 201,
-  \"body\": \"new response body\"
+  "status": 201,
+  "body": "new response body"
 }
-";
-    let upstream = Upstream::answering(json_response(200, r#"{"city":"London"}"#)).await;
+"#;
+    // The model does as it is told, and says that it did.
+    let (_, form) = prompt.split_once(":\n").unwrap();
+    let text = format!("Certainly! The response:\n\n```json\n{form}```\nAnything else?");
+    let llm = Upstream::answering(json_response(200, completion(&text))).await;
+    let body = r#"{"url":"http://httpbin.konghq.com/anything"}"#;
+    let upstream = Upstream::answering(json_response(200, body)).await;
     let (table, ..) = Plugin::Response.tables();
-    let of = |profile: ProfileText| {
-        mocked(profile, Plugin::Response, prompt)
-            .line(table, r"transformation_extract_pattern = '{((.|\n)*)}'")
-            .line(table, "parse_llm_response_json_instructions = true")
-    };
-    let server = Server::of(&of(plain(&upstream)));
-    let reply = Ask::get("/up/anything").whole(&server).await;
-    assert_eq!(reply.status, 201);
+    let profile = asking(plain(&upstream), Plugin::Response, &llm)
+        .line(table, format!("prompt = '''\n{prompt}'''"))
+        .line(table, r"transformation_extract_pattern = '{((.|\n)*)}'")
+        .line(table, "parse_llm_response_json_instructions = true");
+    let server = Server::of(&profile);
+    let ask = Ask::get("/up/anything").header("accept", "application/json");
+    let reply = ask.whole(&server).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
     assert_eq!(reply.headers.get("new-header"), Some("header-value"));
     assert_eq!(reply.text(), "new response body");
     assert_eq!(
         reply.headers.get("content-type"),
         Some("text/plain; charset=utf-8")
+    );
+    was_asked(&llm, prompt, body);
+}
+
+/// The LLM was asked once, as the how-tos' `llm` says.
+fn was_asked(llm: &Upstream, prompt: &str, shown: &str) {
+    let [asked] = llm.seen().try_into().unwrap();
+    let asked: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
+    assert_eq!(asked["model"], "gpt-4");
+    assert_eq!(
+        asked["messages"],
+        serde_json::json!([{"role": "system", "content": prompt}, {"role": "user", "content": shown}])
     );
 }

@@ -6,6 +6,7 @@ use http::{
 };
 use serde_json::Value;
 
+use super::spent::Calls;
 use crate::{
     cli::{
         places::{Sources, served},
@@ -29,6 +30,7 @@ pub(super) struct Asker {
     profile: Option<String>,
     /// The mock answers in every provider's place.
     mock: bool,
+    calls: Calls,
 }
 
 enum Via {
@@ -60,6 +62,7 @@ impl Asker {
                     via: Via::Server(server),
                     profile: profile.map(str::to_owned),
                     mock,
+                    calls: Calls::default(),
                 });
             }
             Found::Running(server) => format!(
@@ -82,10 +85,11 @@ impl Asker {
     ) -> Result<Asker, Problem> {
         let name = profile.unwrap_or(OWN_DEFAULT).to_owned();
         let profiles = served(&sources.places(), &[name], term)?;
+        let calls = Calls::default();
         let app = App::new(
             Served::new(profiles),
             Gate::default(),
-            Ledger::new(Vec::new()),
+            Ledger::new(vec![Box::new(calls.clone())]),
             effects(Vec::new(), sources.vault()?, mock),
             Limits::default(),
         );
@@ -93,6 +97,7 @@ impl Asker {
             via: Via::Here(Box::new(app)),
             profile: profile.map(str::to_owned),
             mock,
+            calls,
         })
     }
 
@@ -108,6 +113,7 @@ impl Asker {
                 via: Via::Server(server.clone()),
                 profile: Some(profile.to_owned()),
                 mock: self.mock,
+                calls: Calls::default(),
             }),
             Via::Server(server) => {
                 let here = Asker::here(Some(profile), sources, self.mock, term)?;
@@ -119,6 +125,11 @@ impl Asker {
             }
             Via::Here(_) => Asker::here(Some(profile), sources, self.mock, term),
         }
+    }
+
+    /// What transformers' LLMs take, where this process asks them.
+    pub(super) fn calls(&self) -> Calls {
+        self.calls.clone()
     }
 
     /// Where it asks, for people.

@@ -1,6 +1,6 @@
-//! What an answer cost, by the prices that a profile names.
+//! What answers took: tokens, and their cost by the prices that a profile names.
 
-use crate::{llm::Usage, profile::Profile};
+use crate::{exchange::LlmCall, llm::Usage, profile::Profile};
 
 /// USD for a million tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,31 @@ impl Prices {
             (usage.prompt() as f64 * self.input + usage.output as f64 * self.output) / 1_000_000.0;
         money(cost, usage.estimated)
     }
+}
+
+/// Tokens and cost of LLM calls, as far as they are known.
+pub(in crate::cli) fn spent(calls: &[LlmCall]) -> Vec<String> {
+    let mut words = Vec::new();
+    let usages: Vec<Usage> = calls.iter().filter_map(|call| call.usage).collect();
+    let estimated = usages.iter().any(|usage| usage.estimated);
+    if !usages.is_empty() {
+        words.push(tokens(
+            usages.iter().map(Usage::prompt).sum(),
+            usages.iter().map(|usage| usage.output).sum(),
+            estimated,
+        ));
+    }
+    let costs: Vec<f64> = calls.iter().filter_map(|call| call.cost).collect();
+    if !costs.is_empty() {
+        words.push(money(costs.iter().sum(), estimated));
+    }
+    words
+}
+
+/// Counts of tokens for people.
+pub(in crate::cli) fn tokens(input: u64, output: u64, estimated: bool) -> String {
+    let about = if estimated { "~" } else { "" };
+    format!("{about}{input} tokens in, {about}{output} out")
 }
 
 /// US dollars for people: as exact as it takes to see them.

@@ -7,6 +7,7 @@ mod image;
 mod line;
 mod session;
 mod show;
+mod spent;
 
 use std::io::{IsTerminal, Read};
 
@@ -109,6 +110,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         args.json,
         spinner,
         profile.as_ref().and_then(Prices::of),
+        asker.calls(),
     );
     let told = async {
         let response = asker.ask(&body).await?;

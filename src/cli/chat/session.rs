@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
             let body = request.body(profile.as_ref());
             let spinner = Spinner::start(self.term, "waiting for the first token");
             let prices = profile.as_ref().and_then(Prices::of);
-            let mut show = Show::new(self.term, false, spinner, prices);
+            let mut show = Show::new(self.term, false, spinner, prices, self.asker.calls());
             let told = async {
                 let response = self.asker.ask(&body).await?;
                 if self.streams {

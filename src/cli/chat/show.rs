@@ -6,7 +6,10 @@ use http::Response;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use super::cost::Prices;
+use super::{
+    cost::{Prices, tokens},
+    spent::Calls,
+};
 use crate::{
     dialect::{Egress, openai_chat::OpenAiChat},
     llm::{Accumulator, Event, Kind, Part, Sink, Usage},
@@ -31,6 +34,8 @@ pub(super) struct Show<'a> {
     /// The answer's text so far.
     text: String,
     prices: Option<Prices>,
+    /// Of the transformers' LLMs.
+    calls: Calls,
 }
 
 impl<'a> Show<'a> {
@@ -39,6 +44,7 @@ impl<'a> Show<'a> {
         json: bool,
         spinner: Spinner,
         prices: Option<Prices>,
+        calls: Calls,
     ) -> Show<'a> {
         Show {
             term,
@@ -51,6 +57,7 @@ impl<'a> Show<'a> {
             model: String::new(),
             text: String::new(),
             prices,
+            calls,
         }
     }
 
@@ -145,6 +152,8 @@ impl<'a> Show<'a> {
         if !decoder.is_complete() {
             return Err(Problem::new("the answer broke off before its end"));
         }
+        // Its end is the exchange's, which the summary tells of.
+        drop(body);
         self.summary(answer.into_response().usage);
         Ok(())
     }
@@ -271,19 +280,14 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    /// Model, tokens and times, on stderr.
+    /// Model, tokens, times and costs, on stderr.
     fn summary(&self, usage: Option<Usage>) {
         let mut words = Vec::new();
         if !self.model.is_empty() {
             words.push(sanitize(&self.model).into_owned());
         }
         if let Some(usage) = usage {
-            let estimated = if usage.estimated { "~" } else { "" };
-            words.push(format!(
-                "{estimated}{} tokens in, {estimated}{} out",
-                usage.prompt(),
-                usage.output
-            ));
+            words.push(tokens(usage.prompt(), usage.output, usage.estimated));
         }
         let all = self.began.elapsed();
         match self.first {
@@ -307,6 +311,7 @@ impl<'a> Show<'a> {
         if let (Some(prices), Some(usage)) = (self.prices, usage) {
             words.push(prices.cost(usage));
         }
+        words.extend(self.calls.told());
         self.term
             .note(&self.term.ink_err(Ink::Faint, &words.join(" · ")));
     }

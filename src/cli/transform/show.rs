@@ -7,12 +7,11 @@ use http::HeaderMap;
 use super::{Args, Run};
 use crate::{
     cli::{
-        chat::cost::money,
+        chat::cost::{self, money, tokens},
         diff::{self, Mode},
     },
     diff::pretty,
     exchange::{LlmCall, Snapshot, Stage},
-    llm::Usage,
     term::{Ink, Problem, Term, sanitize},
 };
 
@@ -67,19 +66,7 @@ fn spent(run: &Run) -> Option<String> {
         1 => vec!["1 LLM call".to_owned()],
         calls => vec![format!("{calls} LLM calls")],
     };
-    let usages: Vec<Usage> = run.calls.iter().filter_map(|call| call.usage).collect();
-    let estimated = usages.iter().any(|usage| usage.estimated);
-    if !usages.is_empty() {
-        words.push(tokens(
-            usages.iter().map(Usage::prompt).sum(),
-            usages.iter().map(|usage| usage.output).sum(),
-            estimated,
-        ));
-    }
-    let costs: Vec<f64> = run.calls.iter().filter_map(|call| call.cost).collect();
-    if !costs.is_empty() {
-        words.push(money(costs.iter().sum(), estimated));
-    }
+    words.extend(cost::spent(&run.calls));
     Some(words.join(" · "))
 }
 
@@ -224,11 +211,6 @@ fn call(call: &LlmCall, no_llm: bool, term: &Term, out: &mut String) {
         }
     }
     line(out, "");
-}
-
-fn tokens(input: u64, output: u64, estimated: bool) -> String {
-    let about = if estimated { "~" } else { "" };
-    format!("{about}{input} tokens in, {about}{output} out")
 }
 
 fn seconds(time: Duration) -> String {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 mod any;
 mod failures;
+mod foreign;
 mod requests;
 mod streams;
 

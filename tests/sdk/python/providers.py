@@ -1,7 +1,7 @@
 """The official OpenAI Python SDK through every provider of the mock: BASE_URL is the proxy's origin, PROFILES a JSON list.
 
 Each entry names a profile and what its provider's format has: tools, tool_choice, schema, image, embeddings, completions. What it has not must be
-refused with a 400 that names it. One line per check; ends with 1 if one fails.
+refused with a 400 (reasoning: dropped with a warning). One line per check; ends with 1 if one fails.
 """
 
 import json
@@ -44,6 +44,15 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
 
 
+# Services that tell from a model's name how it is asked for vectors.
+EMBEDDERS = {"bedrock": "cohere.embed-english-v3", "vertex": "gemini-embedding-001"}
+
+
+def named(model):
+    """Where a format has no place for the model, the profile's URL is made of this header."""
+    return {"x-model": model}
+
+
 class Checks:
     def __init__(self, origin, profile):
         self.profile = profile
@@ -52,7 +61,7 @@ class Checks:
         self.client = openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=30)
 
     def ask(self, model="mock-fast", messages=MESSAGES, **options):
-        return self.client.chat.completions.create(model=model, messages=messages, **options)
+        return self.client.chat.completions.create(model=model, messages=messages, extra_headers=named(model), **options)
 
     def refused(self, what, **options):
         """What the format has no place for is a 400 that says so."""
@@ -62,6 +71,15 @@ class Checks:
             assert "cannot take" in error.message, error.message
             return
         raise AssertionError(f"{what} was neither carried nor refused")
+
+    def absent(self, ask):
+        """An operation that the provider does not have is a 400."""
+        try:
+            ask()
+        except openai.BadRequestError as error:
+            assert error.body["message"], error
+            return
+        raise AssertionError("it was answered")
 
     def chat(self):
         answer = self.ask()
@@ -170,6 +188,9 @@ class Checks:
 
     def reasoning(self):
         if "reasoning" not in self.has:
+            asked = {"model": "mock-fast", "messages": MESSAGES, "extra_headers": named("mock-fast")}
+            answer = self.client.chat.completions.with_raw_response.create(reasoning_effort="low", **asked)
+            assert "dropped:reasoning_effort" in answer.headers["x-aiproxy-warnings"], answer.headers
             return
         whole = self.ask(model="mock-reasoning").choices[0].message
         assert whole.reasoning_content and whole.content, whole
@@ -203,9 +224,9 @@ class Checks:
         raise AssertionError("the stream ended as if nothing had happened")
 
     def embeddings(self):
+        model = EMBEDDERS.get(self.profile["name"], "mock")
         if "embeddings" not in self.has:
-            return
-        model = "cohere.embed-english-v3" if self.profile["name"] == "bedrock" else "mock"
+            return self.absent(lambda: self.client.embeddings.create(model=model, input="two words", extra_headers=named(model)))
         one = self.client.embeddings.create(model=model, input="two words")
         assert len(one.data) == 1 and len(one.data[0].embedding) > 4, one
         two = self.client.embeddings.create(model=model, input=["two words", "another"], encoding_format="float")
@@ -213,11 +234,12 @@ class Checks:
         assert all(abs(a - b) < 1e-6 for a, b in zip(two.data[0].embedding, one.data[0].embedding)), "the order or the vector changed"
 
     def completions(self):
+        asked = {"model": "mock-fast", "prompt": "Once upon a time", "max_tokens": 40, "extra_headers": named("mock-fast")}
         if "completions" not in self.has:
-            return
-        whole = self.client.completions.create(model="mock-fast", prompt="Once upon a time", max_tokens=40)
+            return self.absent(lambda: self.client.completions.create(**asked))
+        whole = self.client.completions.create(**asked)
         assert whole.object == "text_completion" and whole.choices[0].text and whole.choices[0].finish_reason, whole
-        chunks = list(self.client.completions.create(model="mock-fast", prompt="Once upon a time", max_tokens=40, stream=True))
+        chunks = list(self.client.completions.create(stream=True, **asked))
         assert "".join(c.choices[0].text for c in chunks if c.choices) == whole.choices[0].text, chunks
 
 

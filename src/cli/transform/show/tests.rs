@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::*;
-use crate::cli::transform::dry::Failed;
+use crate::{cli::transform::dry::Failed, llm::Usage};
 
 fn snapshot(stage: Stage, body: &str) -> Snapshot {
     Snapshot {
