@@ -121,7 +121,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         body_memory: args.max_body_memory,
     };
     let observers = log.iter().map(RequestLog::observer).collect();
-    let ledger = Ledger::keeping(observers, exchange::MEMORY);
+    let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use crate::{
+    exchange::Connections,
     mock::{Mock, MockKeys},
     net,
     profile::Vault,
@@ -38,6 +39,7 @@ impl Transport for Upstreams {
 pub(super) fn effects(listeners: Vec<SocketAddr>, vault: Arc<dyn Vault>, mock: bool) -> Effects {
     if mock {
         return Effects {
+            connections: Connections::default(),
             net: Arc::new(StandIn),
             vault: Arc::new(AnyKey(vault)),
             keys: Arc::new(MockKeys),
@@ -46,7 +48,9 @@ pub(super) fn effects(listeners: Vec<SocketAddr>, vault: Arc<dyn Vault>, mock: b
     let net = Upstreams::new(listeners);
     let environment = Arc::clone(&vault);
     let variables: net::Variables = Arc::new(move |name| environment.env(name));
+    let (open, made) = net.net.connections();
     Effects {
+        connections: Connections { open, made },
         keys: Arc::new(net::CloudKeys::new(
             Arc::<Upstreams>::clone(&net),
             variables,

@@ -16,6 +16,7 @@ use super::{
     ExchangeId,
     bus::{Bus, Heard, Listener},
     filter::Filter,
+    metrics::{Connections, Measured, Metrics},
     record::Exchange,
     recorder::{Live, Recorder},
     redact::Redactor,
@@ -55,6 +56,7 @@ pub struct Ledger {
     done: Mutex<Done>,
     bus: Arc<Bus>,
     secrets: RwLock<Secrets>,
+    metrics: Metrics,
 }
 
 /// Exchanges that ended, the oldest first.
@@ -105,16 +107,33 @@ impl Ledger {
     /// A ledger that tells these, and keeps exchanges in so many bytes.
     #[must_use]
     pub fn keeping(observers: Vec<Box<dyn Observer>>, memory: usize) -> Arc<Ledger> {
+        Ledger::counting(observers, memory, Connections::default())
+    }
+
+    /// The same, whose metrics count these connections.
+    #[must_use]
+    pub fn counting(
+        observers: Vec<Box<dyn Observer>>,
+        memory: usize,
+        connections: Connections,
+    ) -> Arc<Ledger> {
         Arc::new(Ledger {
             observers,
             memory,
+            metrics: Metrics::new(connections),
             ..Ledger::default()
         })
+    }
+
+    /// These profiles are served now: each is counted under its name.
+    pub fn serve<'a>(&self, profiles: impl IntoIterator<Item = &'a str>) {
+        self.metrics.serve(profiles);
     }
 
     /// Opens a record.
     #[must_use]
     pub fn open(self: &Arc<Self>, profile: Arc<str>) -> Recorder {
+        self.metrics.opened(&profile);
         Recorder::new(Arc::clone(self), Exchange::new(profile))
     }
 
@@ -198,6 +217,7 @@ impl Ledger {
 
     /// An exchange ended.
     pub(super) fn close(&self, exchange: &mut Exchange) {
+        self.measure(exchange);
         let redactor = self.bus.is_heard().then(|| self.redactor());
         let seq = self
             .bus
@@ -224,6 +244,27 @@ impl Ledger {
         if self.captures() && self.is_full() {
             self.forget();
         }
+    }
+
+    /// Counts an exchange that ended.
+    fn measure(&self, exchange: &Exchange) {
+        let costs = exchange.calls.iter().map(|call| exchange.call_cost(call));
+        let own = exchange.usage.map(|usage| exchange.cost(&usage));
+        let costs = own.into_iter().chain(costs).flatten();
+        let cost: f64 = costs.map(|(cost, _)| cost).sum();
+        self.metrics.closed(&Measured {
+            profile: &exchange.profile,
+            provider: exchange.provider,
+            operation: exchange.operation,
+            status: exchange.status,
+            ended: exchange.ended(),
+            error: exchange.error_kind(),
+            usage: exchange.usage,
+            cost: Some(cost).filter(|cost| *cost > 0.0),
+            took: exchange.took,
+            first_token: exchange.first_token_after,
+            stream: exchange.stream,
+        });
     }
 
     /// These values are not to be shown to anybody, in whatever they turn up.
@@ -376,7 +417,8 @@ impl Ledger {
     /// What the server counts, in Prometheus' text format.
     #[must_use]
     pub fn metrics(&self) -> String {
-        String::from("# TYPE aiproxy_up gauge\naiproxy_up 1\n# EOF\n")
+        self.metrics.lost(self.bus.lost());
+        self.metrics.text()
     }
 
     /// Listens from now on. First comes what those under way did so far; and, if the last number is known that was heard before, what

@@ -11,6 +11,8 @@ use http::Method;
 use super::{
     ExchangeId,
     kept::Material,
+    metrics::{Ended, ErrorKind},
+    price::{self, Source},
     render::Late,
     spoken::Spoken,
     stages::{CallLog, Held, LlmCall, Stage},
@@ -87,8 +89,6 @@ pub struct Exchange {
     pub connected: Option<Duration>,
     /// What the profile says that a million tokens cost in USD, of the prompt and of the answer.
     pub prices: (Option<f64>, Option<f64>),
-    /// The provider is asked at its own host: its list prices hold.
-    pub listed: bool,
     /// The name of the parameter that holds the profile's key.
     pub param: Option<String>,
     /// The stages that it reached; none unless they are kept.
@@ -135,7 +135,6 @@ impl Exchange {
             at: Stage::Client,
             connected: None,
             prices: (None, None),
-            listed: false,
             param: None,
             stages: Vec::new(),
             spoken: Spoken::default(),
@@ -150,6 +149,59 @@ impl Exchange {
     pub fn is_done(&self) -> bool {
         let [.., closed] = self.numbers;
         closed > 0
+    }
+
+    /// How it ended; an answer that passed through and says by its status that it is an error is a failure.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        match &self.outcome {
+            Outcome::Failed(_) => Ended::Failed,
+            Outcome::Cancelled => Ended::Cancelled,
+            Outcome::Completed if self.status.is_some_and(|status| status >= 400) => Ended::Failed,
+            Outcome::Completed => Ended::Ok,
+        }
+    }
+
+    /// What kind of error it ended with, if it did.
+    #[must_use]
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        if self.ended() != Ended::Failed {
+            return None;
+        }
+        let upstream = self.upstream_status.and_then(ErrorKind::of_upstream);
+        Some(match self.at {
+            Stage::Client => ErrorKind::Client,
+            Stage::RequestTransformed | Stage::ResponseTransformed => ErrorKind::Transformer,
+            Stage::Sent if self.status == Some(500) => ErrorKind::Configuration,
+            Stage::Sent => ErrorKind::Client,
+            Stage::Received | Stage::Returned => match (upstream, self.upstream_status) {
+                (Some(kind), _) => kind,
+                _ if self.status == Some(504) => ErrorKind::Timeout,
+                (None, None) => ErrorKind::Connect,
+                (None, Some(_)) => ErrorKind::Stream,
+            },
+        })
+    }
+
+    /// What its own call of an LLM cost by these tokens, and where the price is from.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Option<(f64, Source)> {
+        let list = self.stage(Stage::Sent).and_then(|sent| {
+            let host = host(sent.url.as_deref()?)?;
+            let price = |model: &str| price::list(host, model, self.began);
+            price(&self.answered_by).or_else(|| price(&self.model))
+        });
+        price::of(usage, self.prices, list)
+    }
+
+    /// What a call of a transformer's LLM cost, and where the price is from.
+    #[must_use]
+    pub fn call_cost(&self, call: &LlmCall) -> Option<(f64, Source)> {
+        if let Some(cost) = call.cost {
+            return Some((cost, Source::Profile));
+        }
+        let list = price::list(host(&call.url)?, &call.model, self.began);
+        price::of(&call.usage?, (None, None), list)
     }
 
     /// A stage, if it was reached and is kept.
@@ -170,4 +222,14 @@ impl Exchange {
         let warnings: usize = self.warnings.iter().map(String::len).sum();
         stages + calls.sum::<usize>() + self.spoken.weight() + texts + warnings
     }
+}
+
+/// The host of a URL.
+fn host(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    Some(host.split_once(':').map_or(host, |(host, _)| host))
 }

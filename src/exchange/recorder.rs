@@ -317,12 +317,11 @@ impl Recorder {
         });
     }
 
-    /// The answer is to be a stream; what a million tokens cost by the profile, and whether the provider's own prices hold.
-    pub fn planned(&self, stream: bool, prices: (Option<f64>, Option<f64>), listed: bool) {
+    /// Whether the answer is to be a stream, and what a million tokens cost by the profile.
+    pub fn planned(&self, stream: bool, prices: (Option<f64>, Option<f64>)) {
         self.with(|exchange| {
             exchange.stream = stream;
             exchange.prices = prices;
-            exchange.listed = listed;
         });
     }
 

@@ -14,11 +14,13 @@ use super::{
     estimate::{self, Prompt},
     filter::Filter,
     kept::Text,
+    metrics::Ended,
+    price::Source,
     record::{Exchange, Outcome},
     recorder::Live,
     redact::Redactor,
     spoken::{self, Saying, Spoke},
-    stages::{self, Held, LlmCall, Stage},
+    stages::{Held, LlmCall, Stage},
     told::{
         CallTold, ChunkTold, Detail, EventTold, Notice, PartTold, Rest, StageTold, Summary,
         Timings, Tokens, What, body,
@@ -99,7 +101,7 @@ pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Notice {
         model: call.model.clone(),
         took_ms: ms(call.took),
         usage: call.usage.map(Tokens::from),
-        cost: call.cost,
+        cost: exchange.call_cost(call).map(|(cost, _)| cost),
         error: call.error.clone(),
     };
     notice(exchange, call.at, seq, what)
@@ -273,7 +275,7 @@ pub(super) fn wanted(
             .iter()
             .any(|name| **name == *exchange.profile))
         && filter.takes_model(&exchange.model, &exchange.answered_by)
-        && (!filter.failed || live.is_none() && exchange.outcome != Outcome::Completed)
+        && (!filter.failed || live.is_none() && exchange.ended() != Ended::Ok)
         && (filter.grep.is_none() || finds(exchange, filter, redactor));
     if !quick {
         return None;
@@ -389,10 +391,13 @@ fn excerpt(text: &str) -> String {
 
 fn told(exchange: &Exchange, late: &Late, redactor: &Redactor) -> Summary {
     let hide = |text: &str| redactor.redact(text).into_owned();
-    let (outcome, error) = match &exchange.outcome {
-        Outcome::Completed => ("ok", None),
-        Outcome::Failed(why) => ("failed", Some(hide(why))),
-        Outcome::Cancelled => ("cancelled", None),
+    let error = match (&exchange.outcome, exchange.ended()) {
+        (Outcome::Failed(why), _) => Some(hide(why)),
+        (_, Ended::Failed) => {
+            let status = exchange.status.unwrap_or_default();
+            Some(format!("the upstream answered {status}"))
+        }
+        _ => None,
     };
     let usage = exchange.usage.or(late.usage);
     let (cost, cost_source) = costs(exchange, usage);
@@ -400,7 +405,7 @@ fn told(exchange: &Exchange, late: &Late, redactor: &Redactor) -> Summary {
         id: exchange.id.to_string(),
         profile: exchange.profile.to_string(),
         began: time(exchange.began),
-        outcome: outcome.into(),
+        outcome: exchange.ended().name().into(),
         failed_at: error.is_some().then(|| exchange.at.name().to_owned()),
         error,
         client_ip: exchange.client.map(|ip| ip.to_string()),
@@ -431,24 +436,21 @@ fn told(exchange: &Exchange, late: &Late, redactor: &Redactor) -> Summary {
 
 /// What all calls of LLMs cost together, and where the prices are from; nothing if one is unknown.
 fn costs(exchange: &Exchange, usage: Option<Usage>) -> (Option<f64>, Option<String>) {
-    let (input, output) = exchange.prices;
-    let own = usage.and_then(|usage| stages::cost(&usage, input, output));
-    let mut all: f64 = own.unwrap_or_default();
-    let asked = exchange.calls.iter().filter(|call| call.usage.is_some());
-    let mut calls = 0;
-    for call in asked {
-        let Some(cost) = call.cost else {
-            return (None, None);
-        };
-        all += cost;
-        calls += 1;
-    }
-    let priced = own.is_some() || calls > 0 && exchange.provider.is_empty();
-    if priced {
-        (Some(all), Some("profile".into()))
+    let own = usage.map(|usage| exchange.cost(&usage));
+    let calls = exchange.calls.iter().filter(|call| call.usage.is_some());
+    let calls = calls.map(|call| exchange.call_cost(call));
+    let all: Option<Vec<(f64, Source)>> = own.into_iter().chain(calls).collect();
+    let Some(all) = all.filter(|all| !all.is_empty()) else {
+        return (None, None);
+    };
+    let listed = all.iter().any(|(_, source)| *source == Source::List);
+    let source = if listed {
+        Source::List
     } else {
-        (None, None)
-    }
+        Source::Profile
+    };
+    let total = all.iter().map(|(cost, _)| cost).sum();
+    (Some(total), Some(source.to_string()))
 }
 
 fn timings(exchange: &Exchange, usage: Option<Usage>) -> Timings {
@@ -494,7 +496,7 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
             calls: exchange
                 .calls
                 .iter()
-                .map(|call| call_told(call, redactor))
+                .map(|call| call_told(exchange, call, redactor))
                 .collect(),
             parts: said.parts,
             events: said.events,
@@ -508,7 +510,7 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
     }
 }
 
-fn call_told(call: &LlmCall, redactor: &Redactor) -> CallTold {
+fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTold {
     let hide = |text: &str| redactor.redact(text).into_owned();
     let headers = call.headers.iter().map(|(name, value)| {
         let value = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
@@ -528,7 +530,7 @@ fn call_told(call: &LlmCall, redactor: &Redactor) -> CallTold {
         matched: call.matched.as_deref().map(hide),
         usage: call.usage.map(Tokens::from),
         took_ms: ms(call.took),
-        cost: call.cost,
+        cost: exchange.call_cost(call).map(|(cost, _)| cost),
         error: call.error.as_deref().map(hide),
     }
 }

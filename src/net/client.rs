@@ -5,7 +5,10 @@ use std::{
     fmt,
     net::SocketAddr,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,7 +24,7 @@ use tokio::time::timeout;
 
 use super::{
     body::{Cut, Download, Progress, Upload},
-    connect::Dialer,
+    connect::{Count, Dialer},
     error::{BEGAN, explain, of_pool},
     locked,
     origin::{Claim, Exchange, Origin},
@@ -42,6 +45,7 @@ pub struct Client {
     tls: Arc<Tls>,
     listeners: Mutex<Vec<SocketAddr>>,
     origins: Mutex<HashMap<Key, Arc<Origin>>>,
+    count: Count,
 }
 
 /// What connections are shared by: a [`Dial`] and an upstream, without what makes no difference.
@@ -84,7 +88,14 @@ impl Client {
             tls: Arc::new(Tls::new(environment)),
             listeners: Mutex::default(),
             origins: Mutex::default(),
+            count: Count::default(),
         }
+    }
+
+    /// Counts of the connections: those that are open, and all that were made.
+    #[must_use]
+    pub fn connections(&self) -> (Arc<AtomicI64>, Arc<AtomicU64>) {
+        (Arc::clone(&self.count.open), Arc::clone(&self.count.made))
     }
 
     /// Says where this process listens: a proxy that is one of these is left out.
@@ -152,6 +163,7 @@ impl Client {
             route: self.proxies.route(uri, dial, &locked(&self.listeners))?,
             limit: dial.connect_timeout,
             tls: Arc::clone(&self.tls),
+            count: self.count.clone(),
         };
         let origin = Origin::new(dialer, key.http2, key.stream);
         origins.insert(key, Arc::clone(&origin));

@@ -5,7 +5,10 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
     vec,
@@ -42,6 +45,33 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
+/// Counts connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count {
+    /// Those that are open.
+    pub(crate) open: Arc<AtomicI64>,
+    /// All that were made.
+    pub(crate) made: Arc<AtomicU64>,
+}
+
+impl Count {
+    /// One more, until what this gives is dropped.
+    fn one(&self) -> Counted {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(&self.open))
+    }
+}
+
+/// An open connection, counted.
+struct Counted(Arc<AtomicI64>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A connection that HTTP can be spoken on.
 pub(crate) struct Link {
     io: Box<dyn Io>,
@@ -49,6 +79,7 @@ pub(crate) struct Link {
     pub(crate) http2: bool,
     /// The other end is a forward proxy, which wants whole URLs.
     proxied: bool,
+    _counted: Counted,
 }
 
 impl Connection for Link {
@@ -106,6 +137,7 @@ pub(crate) struct Dialer {
     pub(crate) route: Route,
     pub(crate) limit: Duration,
     pub(crate) tls: Arc<Tls>,
+    pub(crate) count: Count,
 }
 
 impl Dialer {
@@ -148,6 +180,7 @@ impl Dialer {
                 io,
                 http2: false,
                 proxied,
+                _counted: self.count.one(),
             });
         }
         let security = Security {
@@ -160,6 +193,7 @@ impl Dialer {
             io: Box::new(io),
             http2,
             proxied,
+            _counted: self.count.one(),
         })
     }
 

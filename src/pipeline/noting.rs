@@ -87,7 +87,7 @@ impl HttpBody for Counted {
 pub(super) fn routed(recorder: &mut Recorder, route: &Route<'_>, decided: &Decided, reads: bool) {
     let options = &route.proxy.model.options;
     let prices = (options.input_cost, options.output_cost);
-    recorder.planned(decided.stream, prices, route.is_own_host());
+    recorder.planned(decided.stream, prices);
     if recorder.is_logged() {
         recorder.log(material(route, decided, reads));
     }

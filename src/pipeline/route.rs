@@ -79,13 +79,6 @@ pub(super) struct Route<'a> {
     pub(super) model: Option<String>,
 }
 
-impl Route<'_> {
-    /// Whether the provider is asked at its own host.
-    pub(super) fn is_own_host(&self) -> bool {
-        self.options.upstream_url.is_none() && self.options.base_url.is_none()
-    }
-}
-
 /// What the body decides.
 pub(super) struct Decided {
     pub(super) model: String,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     dialect::{Fault, Ingress, any_native, openai_chat::OpenAiChat},
-    exchange::{Head, Ledger, Recorder, Stage},
+    exchange::{Connections, Head, Ledger, Recorder, Stage},
     keys::Keys,
     pipeline::{
         Asked, Env, Failure, Outcome, Payload, body_limit, finish, operation_of, prepare, send,
@@ -60,6 +60,8 @@ pub struct Effects {
     pub vault: Arc<dyn Vault>,
     /// Where clouds' credentials come from.
     pub keys: Arc<dyn Keys>,
+    /// Counts the connections upstream.
+    pub connections: Connections,
 }
 
 impl std::fmt::Debug for Effects {
@@ -97,7 +99,10 @@ impl App {
         effects: Effects,
         limits: Limits,
     ) -> App {
-        let Effects { net, vault, keys } = effects;
+        let Effects {
+            net, vault, keys, ..
+        } = effects;
+        ledger.serve(served.names());
         let budget = Budget::new(limits.body_memory);
         App {
             served: RwLock::new(Arc::new(served)),
@@ -118,6 +123,7 @@ impl App {
 
     /// Serves these from now on.
     pub fn serve(&self, served: Served) {
+        self.ledger.serve(served.names());
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
     }
 

@@ -40,7 +40,7 @@ fn streamed(ledger: &Arc<Ledger>, pieces: &[&str]) -> String {
     recorder.received(None, &Method::POST, "/p/v1/chat/completions");
     request(&mut recorder, Stage::Client, BODY);
     recorder.routed("openai", "llm/v1/chat", "gpt");
-    recorder.planned(true, (Some(1.0), Some(2.0)), true);
+    recorder.planned(true, (Some(1.0), Some(2.0)));
     request(&mut recorder, Stage::Sent, BODY);
     recorder.sent();
     recorder.answered(200, None);

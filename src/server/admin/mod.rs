@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{app::refuse, router::printable, served::Served};
 use crate::{
     dialect::Fault,
-    exchange::Ledger,
+    exchange::{self, Ledger},
     transport::{Body, full},
 };
 
@@ -65,7 +65,7 @@ fn metrics(ledger: &Ledger) -> Response<Body> {
     let mut response = Response::new(full(ledger.metrics()));
     response.headers_mut().insert(
         CONTENT_TYPE,
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        HeaderValue::from_static(exchange::CONTENT_TYPE),
     );
     response
 }
