@@ -383,7 +383,7 @@ fn pure_layers_have_no_effects() {
 }
 
 #[test]
-fn the_exchange_names_no_more_of_tokio_than_its_channel() {
+fn the_exchange_names_no_more_of_tokio_than_its_wake_up() {
     let mut wrong = Vec::new();
     for source in sources() {
         if source.layer != "exchange" {
@@ -391,7 +391,7 @@ fn the_exchange_names_no_more_of_tokio_than_its_channel() {
         }
         for (at, _) in source.code.match_indices("tokio::") {
             let rest = &source.code[at..];
-            if !rest.starts_with("tokio::sync::broadcast") {
+            if !rest.starts_with("tokio::sync::Notify") {
                 let line = rest.lines().next().unwrap_or_default();
                 wrong.push(format!("src/{}: {line}", source.path));
             }

@@ -14,6 +14,7 @@ mod serve;
 mod servers;
 mod signals;
 mod state;
+mod tail;
 mod transform;
 mod upstreams;
 
@@ -52,6 +53,8 @@ enum Command {
     Transform(Box<transform::Args>),
     /// Show what changed between two files
     Diff(diff::Args),
+    /// Watch every exchange of a running server, tokens live
+    Tail(tail::Args),
     /// Run the built-in mock provider as a server of its own
     Mock(mock::Args),
     /// Check settings, profiles, keys, endpoints and the port
@@ -113,6 +116,7 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
         Command::Chat(args) => block_on(chat::run(args, term)),
         Command::Transform(args) => block_on(transform::run(*args, term)),
         Command::Diff(args) => diff::run(&args, term),
+        Command::Tail(args) => block_on(tail::run(args, term)),
         Command::Mock(args) => block_on(mock::run(args, term)),
         Command::Doctor(args) => block_on(doctor::run(args, term, command_line())),
     }

@@ -1,6 +1,11 @@
 //! `aiproxy serve`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{
     config,
@@ -10,7 +15,7 @@ use super::{
     upstreams::effects,
 };
 use crate::{
-    exchange::{self, Ledger, LogFile, RequestLog},
+    exchange::{self, Keeper, Ledger, LogFile, RequestLog, history},
     profile::{Profile, Secret, Vault},
     server::{self, App, Change, Gate, Limits, Reloader, Served},
     term::{Exit, Ink, Problem, Term},
@@ -66,6 +71,9 @@ pub(super) struct Args {
     /// Append a line of JSON for each exchange to this file, with Kong's keys (reopened on SIGHUP)
     #[arg(long, value_name = "F", env = "AIPROXY_LOG_FILE", value_hint = clap::ValueHint::FilePath)]
     log_file: Option<PathBuf>,
+    /// Keep every exchange on disk, 30 days and 1 GiB at most, for `aiproxy log`, `show`, `diff` and `replay`
+    #[arg(long, env = "AIPROXY_RECORD")]
+    record: bool,
     /// Seconds that exchanges under way have to end after SIGINT or SIGTERM
     #[arg(long, value_name = "S", env = "AIPROXY_DRAIN", default_value_t = 30)]
     drain: u64,
@@ -120,7 +128,9 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     let limits = Limits {
         body_memory: args.max_body_memory,
     };
-    let observers = log.iter().map(RequestLog::observer).collect();
+    let keeper = keeper(&args, &profiles, term)?;
+    let log_feed = log.as_ref().map(RequestLog::observer);
+    let observers = log_feed.into_iter().chain([keeper.observer()]).collect();
     let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
     let app = Arc::new(App::new(
         Served::new(profiles),
@@ -129,7 +139,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         effects,
         limits,
     ));
-    watch(&app, &args, *term);
+    watch(&app, &args, keeper.clone(), *term);
     // The other commands find it by this until it ends.
     let _announced = announce(address, &app.served(), args.token(), term);
     let stop = signals::stop();
@@ -160,10 +170,47 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
             "{cut} connections were cut after {drain} s (--drain)"
         ));
     }
-    if let Some(log) = log {
-        flush(log, &ledger).await;
-    }
+    flush(log, keeper, &ledger).await;
     Ok(Exit::Done)
+}
+
+/// What keeps exchanges on disk: all with `--record`, else those of profiles that log payloads.
+fn keeper(args: &Args, profiles: &[Arc<Profile>], term: &Term) -> Result<Keeper, Problem> {
+    let folder = if args.record {
+        state::prepared()
+    } else {
+        state::folder().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    };
+    let path = match folder {
+        Ok(folder) => folder.join(history::FILE),
+        Err(error) if args.record => {
+            return Err(Problem::new(format!(
+                "--record: the state folder cannot be used: {error}"
+            ))
+            .hint("AIPROXY_STATE_DIR names another one"));
+        }
+        Err(_) => PathBuf::new(),
+    };
+    let keeper = Keeper::new(path, args.record);
+    let started = if args.record || profiles.iter().any(|profile| profile.logs_payloads()) {
+        start(&keeper)
+    } else {
+        Ok(())
+    };
+    match started {
+        Err(why) if args.record => Err(Problem::new(format!("--record: {why}"))),
+        Err(why) => {
+            term.warn(&format!("exchanges are not kept on disk: {why}"));
+            Ok(keeper)
+        }
+        Ok(()) => Ok(keeper),
+    }
+}
+
+/// Opens the history.
+fn start(keeper: &Keeper) -> Result<(), String> {
+    state::prepared().map_err(|error| format!("the state folder cannot be used: {error}"))?;
+    keeper.start().map_err(|error| error.to_string())
 }
 
 /// The log of requests, if a file or people read one.
@@ -192,36 +239,55 @@ fn request_log(args: &Args) -> Result<Option<RequestLog>, Problem> {
 }
 
 /// Ends the log with a line for every exchange. Those that were cut close their records a moment later.
-async fn flush(log: RequestLog, ledger: &Ledger) {
+async fn flush(log: Option<RequestLog>, keeper: Keeper, ledger: &Ledger) {
     for _ in 0..100 {
         if ledger.live() == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let closed = tokio::task::spawn_blocking(move || log.close(FLUSH)).await;
-    if !closed.unwrap_or_default() {
+    let closed = tokio::task::spawn_blocking(move || {
+        let kept = keeper.close(FLUSH);
+        (log.is_none_or(|log| log.close(FLUSH)), kept)
+    });
+    let (logged, kept) = closed.await.unwrap_or_default();
+    if !logged {
         tracing::warn!("the request log is not complete");
+    }
+    if !kept {
+        tracing::warn!("the history is not complete");
     }
 }
 
 /// Swaps profiles in when their files change, and says so.
-fn watch(app: &Arc<App>, args: &Args, term: Term) {
+fn watch(app: &Arc<App>, args: &Args, keeper: Keeper, term: Term) {
     let reloader = Reloader::new(args.sources.places(), args.profiles.clone());
     let app = Arc::downgrade(app);
+    let served = Weak::clone(&app);
     let watches = move || {
-        reloader.watch(&app, |change| match change {
-            Change::Added(name) => term.note(&format!("profile `{name}` is served now")),
-            Change::Changed(name) => term.note(&format!("profile `{name}` was reloaded")),
-            Change::Removed(name) => term.note(&format!("profile `{name}` is not served any more")),
-            Change::Broken { name, error, stays } => {
-                let stays = if stays {
-                    "stays as it was"
-                } else {
-                    "is not served"
-                };
-                let why = error.render(term.colour_err());
-                term.warn(&format!("profile `{name}` {stays}: {why}"));
+        reloader.watch(&app, |change| {
+            if matches!(change, Change::Added(_) | Change::Changed(_))
+                && let Some(app) = served.upgrade()
+                && app.served().iter().any(|profile| profile.logs_payloads())
+                && let Err(why) = start(&keeper)
+            {
+                term.warn(&format!("exchanges are not kept on disk: {why}"));
+            }
+            match change {
+                Change::Added(name) => term.note(&format!("profile `{name}` is served now")),
+                Change::Changed(name) => term.note(&format!("profile `{name}` was reloaded")),
+                Change::Removed(name) => {
+                    term.note(&format!("profile `{name}` is not served any more"))
+                }
+                Change::Broken { name, error, stays } => {
+                    let stays = if stays {
+                        "stays as it was"
+                    } else {
+                        "is not served"
+                    };
+                    let why = error.render(term.colour_err());
+                    term.warn(&format!("profile `{name}` {stays}: {why}"));
+                }
             }
         });
     };

@@ -146,7 +146,32 @@ pub(super) async fn at(address: SocketAddr) -> Option<Server> {
     .ok()
 }
 
+/// As [`find`], for a command that waits for its server: a named one that does not answer is nobody yet.
+///
+/// # Errors
+///
+/// If the named one asks for a token, its name is no URL, or several could be meant.
+pub(super) async fn awaited(flag: &ServerFlag, usual: SocketAddr) -> Result<Found, Problem> {
+    let Some(url) = &flag.url else {
+        return find(flag, usual).await;
+    };
+    let (root, token) = place(url, &state::running())?;
+    match look(&Upstreams::new(Vec::new()), root.clone(), token).await {
+        Ok(server) => Ok(Found::Running(server)),
+        Err(Unfit::Token) => Err(unanswered(&root, &Unfit::Token)),
+        Err(why) => Ok(Found::Nobody(unanswered(&root, &why).to_string())),
+    }
+}
+
 async fn named(net: &Arc<Upstreams>, url: &str, live: &[Entry]) -> Result<Server, Problem> {
+    let (root, token) = place(url, live)?;
+    look(net, root.clone(), token)
+        .await
+        .map_err(|why| unanswered(&root, &why))
+}
+
+/// Where a named server is, and the token to show there.
+fn place(url: &str, live: &[Entry]) -> Result<(String, Option<Secret>), Problem> {
     let url = if url.contains("://") {
         url.to_owned()
     } else {
@@ -159,18 +184,19 @@ async fn named(net: &Arc<Upstreams>, url: &str, live: &[Entry]) -> Result<Server
             Problem::usage(format!("--server `{url}` is no URL"))
                 .hint("such as http://127.0.0.1:8765")
         })?;
-    let root = url.trim_end_matches('/').to_owned();
     let known = live.iter().find(|entry| is_of(entry, &parsed));
     let token = known
         .and_then(|entry| entry.token.0.clone())
         .or_else(own_token);
-    look(net, root.clone(), token).await.map_err(|why| {
-        let problem = Problem::new(format!("no aiproxy answers at {root}: {why}"));
-        match why {
-            Unfit::Token => problem.hint("set AIPROXY_TOKEN to the token that it was started with"),
-            _ => problem.hint("start one: aiproxy serve"),
-        }
-    })
+    Ok((url.trim_end_matches('/').to_owned(), token))
+}
+
+fn unanswered(root: &str, why: &Unfit) -> Problem {
+    let problem = Problem::new(format!("no aiproxy answers at {root}: {why}"));
+    match why {
+        Unfit::Token => problem.hint("set AIPROXY_TOKEN to the token that it was started with"),
+        Unfit::Other(_) => problem.hint("start one: aiproxy serve"),
+    }
 }
 
 /// A few names, for a list of servers.

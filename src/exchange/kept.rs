@@ -1,7 +1,6 @@
 //! What an exchange keeps of its bodies for the request log: as much as the profile asks for, and never more than [`MOST`] of each.
 
 use bytes::Bytes;
-use secrecy::SecretString;
 
 use super::estimate::Prompt;
 use crate::llm::{ChatResponse, Event, Kind, Part};
@@ -238,8 +237,6 @@ pub struct Material {
     pub response: Option<Kept>,
     /// What the answer said, where it was a stream or came without a count.
     pub said: Said,
-    /// Values that must not be in the line.
-    pub secrets: Vec<SecretString>,
 }
 
 impl Material {

@@ -17,6 +17,7 @@ use super::{
     bus::{Bus, Heard, Listener},
     filter::Filter,
     metrics::{Connections, Measured, Metrics},
+    notices,
     record::Exchange,
     recorder::{Live, Recorder},
     redact::Redactor,
@@ -35,8 +36,8 @@ const MOST_SECRETS: usize = 1024;
 
 /// Told of every exchange that ended.
 pub trait Observer: Send + Sync {
-    /// Takes a finished exchange. Runs on the request's own thread: it must not wait.
-    fn closed(&self, exchange: &Arc<Exchange>);
+    /// Takes a finished exchange, and what takes secrets out of it. Runs on the request's own thread: it must not wait.
+    fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>);
 
     /// Whether it wants what a profile's `logging` asks for. Otherwise nobody collects it.
     fn reads_bodies(&self) -> bool {
@@ -149,7 +150,8 @@ impl Ledger {
     }
 
     /// Whether exchanges are kept.
-    pub(super) fn captures(&self) -> bool {
+    #[must_use]
+    pub fn captures(&self) -> bool {
         self.memory > 0
     }
 
@@ -221,7 +223,7 @@ impl Ledger {
         let redactor = self.bus.is_heard().then(|| self.redactor());
         let seq = self
             .bus
-            .tell(|seq| render::closed(exchange, redactor.as_deref(), seq));
+            .tell(|seq| notices::closed(exchange, redactor.as_deref(), seq));
         let [.., closed] = &mut exchange.numbers;
         *closed = seq;
         let id = exchange.id;
@@ -230,8 +232,9 @@ impl Ledger {
             let mut empty = Exchange::new(Arc::clone(&exchange.profile));
             empty.numbers = exchange.numbers;
             let exchange = Arc::new(std::mem::replace(exchange, empty));
-            for observer in &self.observers {
-                observer.closed(&exchange);
+            let redactor = (!self.observers.is_empty()).then(|| self.redactor());
+            for (observer, redactor) in self.observers.iter().zip(redactor.iter().cycle()) {
+                observer.closed(&exchange, redactor);
             }
             if self.captures() {
                 lock(&self.done).kept.push_back(exchange);
@@ -445,7 +448,7 @@ impl Ledger {
         for live in live {
             let exchange = live.lock();
             if !exchange.is_done() {
-                take(render::notices(&exchange, raw, &redactor));
+                take(notices::notices(&exchange, raw, &redactor));
             }
         }
         let mut lost = None;
@@ -459,7 +462,7 @@ impl Ledger {
             let missed: Vec<Arc<Exchange>> = missed.cloned().collect();
             drop(done);
             for done in missed {
-                take(render::notices(&done, raw, &redactor));
+                take(notices::notices(&done, raw, &redactor));
             }
         }
         // What happened meanwhile is in both.

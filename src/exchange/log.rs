@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Exchange, Observer, log_file::LogFile, log_line::Shown};
+use super::{Exchange, Observer, Redactor, log_file::LogFile, log_line::Shown};
 
 /// Most bytes of exchanges that wait to be written: some 16,000 without payloads.
 const MOST_WAITING: usize = 64 << 20;
@@ -34,7 +34,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Arc<Exchange>>,
+    waiting: VecDeque<(Arc<Exchange>, Arc<Redactor>)>,
     bytes: usize,
     dropped: u64,
     reopen: bool,
@@ -43,7 +43,7 @@ struct State {
 }
 
 enum Next {
-    Write(Arc<Exchange>),
+    Write(Arc<Exchange>, Arc<Redactor>),
     Reopen,
     End,
 }
@@ -119,9 +119,9 @@ impl Queue {
             if std::mem::take(&mut state.reopen) {
                 return Next::Reopen;
             }
-            if let Some(exchange) = state.waiting.pop_front() {
+            if let Some((exchange, redactor)) = state.waiting.pop_front() {
                 state.bytes = state.bytes.saturating_sub(weight(&exchange));
-                return Next::Write(exchange);
+                return Next::Write(exchange, redactor);
             }
             if state.stop {
                 return Next::End;
@@ -159,7 +159,7 @@ fn weight(exchange: &Exchange) -> usize {
 struct Feed(Arc<Queue>);
 
 impl Observer for Feed {
-    fn closed(&self, exchange: &Arc<Exchange>) {
+    fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>) {
         let queue = &self.0;
         let mut state = queue.lock();
         let weight = weight(exchange);
@@ -173,7 +173,9 @@ impl Observer for Feed {
             return;
         }
         state.bytes += weight;
-        state.waiting.push_back(Arc::clone(exchange));
+        state
+            .waiting
+            .push_back((Arc::clone(exchange), Arc::clone(redactor)));
         drop(state);
         queue.changed.notify_all();
     }
@@ -212,8 +214,8 @@ fn write_all(queue: &Queue, file: Option<LogFile>) {
                     out.reopen();
                 }
             }
-            Next::Write(exchange) => {
-                let shown = Shown::of(&exchange);
+            Next::Write(exchange, redactor) => {
+                let shown = Shown::of(&exchange, &redactor);
                 if tracing::enabled!(target: TARGET, tracing::Level::INFO) {
                     tracing::info!(target: TARGET, "{}", shown.sentence());
                 }

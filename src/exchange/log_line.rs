@@ -28,7 +28,7 @@ pub(super) struct Shown<'a> {
     usage: Option<Usage>,
     /// The tokens of each of the exchange's calls.
     call_usage: Vec<Option<Usage>>,
-    redactor: Redactor,
+    redactor: &'a Redactor,
 }
 
 /// One LLM's part in an exchange, whichever plugin asked it.
@@ -44,9 +44,7 @@ struct Part<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(exchange: &'a Exchange) -> Shown<'a> {
-        use secrecy::ExposeSecret;
-
+    pub(super) fn of(exchange: &'a Exchange, redactor: &'a Redactor) -> Shown<'a> {
         let material = exchange.log.as_deref();
         // A provider that refused has not counted anything, and charges nothing.
         let served = exchange
@@ -70,16 +68,11 @@ impl<'a> Shown<'a> {
                 .is_some_and(|status| (200..300).contains(&status));
             call.usage.or_else(|| answered.then(counted)?)
         });
-        let logs = exchange.call_logs.iter().flatten();
-        let secrets = material
-            .into_iter()
-            .chain(logs.map(|log| &log.material))
-            .flat_map(|material| &material.secrets);
         Shown {
             exchange,
             usage: exchange.usage.or_else(counted),
             call_usage: call_usage.collect(),
-            redactor: Redactor::new(secrets.map(ExposeSecret::expose_secret)),
+            redactor,
         }
     }
 

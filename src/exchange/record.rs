@@ -89,6 +89,8 @@ pub struct Exchange {
     pub connected: Option<Duration>,
     /// What the profile says that a million tokens cost in USD, of the prompt and of the answer.
     pub prices: (Option<f64>, Option<f64>),
+    /// The profile wants it on disk.
+    pub recorded: bool,
     /// The name of the parameter that holds the profile's key.
     pub param: Option<String>,
     /// The stages that it reached; none unless they are kept.
@@ -135,6 +137,7 @@ impl Exchange {
             at: Stage::Client,
             connected: None,
             prices: (None, None),
+            recorded: false,
             param: None,
             stages: Vec::new(),
             spoken: Spoken::default(),

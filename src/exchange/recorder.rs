@@ -12,10 +12,10 @@ use http::Method;
 use super::{
     ExchangeId, Ledger, estimate,
     kept::{Kept, Material},
-    mask::{Fields, masked},
+    mask::{Fields, masked, masked_url},
+    notices,
     pieces::Pieces,
     record::{Exchange, Outcome},
-    render,
     stages::{Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost},
 };
 use crate::llm::{ChatResponse, Event, events_of};
@@ -122,7 +122,7 @@ impl Recorder {
             exchange.client = client;
             exchange.method = method.clone();
             path.clone_into(&mut exchange.path);
-            let seq = self.ledger.tell(|seq| render::opened(exchange, seq));
+            let seq = self.ledger.tell(|seq| notices::opened(exchange, seq));
             let [opened, ..] = &mut exchange.numbers;
             *opened = seq;
         });
@@ -199,6 +199,13 @@ impl Recorder {
                 body: body.clone(),
             });
         }
+        if stage == Stage::Received && self.ledger.wants_raw() {
+            let at = self.live.as_ref().map_or(0, |live| live.now());
+            self.with(|exchange| {
+                self.ledger
+                    .tell(|seq| notices::raw(exchange, body, at, seq));
+            });
+        }
         self.hold(stage, head, |exchange, full| {
             whole(exchange, stage, body, full)
         });
@@ -225,19 +232,24 @@ impl Recorder {
         let (at, full) = (live.now(), self.ledger.is_full());
         let mut exchange = live.lock();
         let body = body(&exchange, full);
+        let param = exchange.param.as_deref();
+        let url = head.url.map(|url| match param {
+            Some(param) => masked_url(&url, &[param]),
+            None => url,
+        });
         exchange.stages.push(Held {
             stage,
             seq: 0,
             at,
             method: head.method.cloned(),
-            url: head.url,
+            url,
             status: head.status,
             headers: Fields::of(head.headers, &head.secrets),
             body,
         });
         let seq = self
             .ledger
-            .tell(|seq| render::stage(&exchange, exchange.stages.last(), seq));
+            .tell(|seq| notices::stage(&exchange, exchange.stages.last(), seq));
         if let Some(held) = exchange.stages.last_mut() {
             held.seq = seq;
         }
@@ -276,7 +288,7 @@ impl Recorder {
         }
         call.at = live.now();
         let mut exchange = live.lock();
-        call.seq = self.ledger.tell(|seq| render::call(&exchange, &call, seq));
+        call.seq = self.ledger.tell(|seq| notices::call(&exchange, &call, seq));
         exchange.calls.push(call);
         let log = log.filter(|_| self.ledger.reads_bodies());
         exchange.call_logs.push(log.map(Box::new));
@@ -296,7 +308,7 @@ impl Recorder {
             let at = live.now();
             let mut exchange = live.lock();
             self.ledger
-                .tell(|seq| render::warning(&exchange, &warning, at, seq));
+                .tell(|seq| notices::warning(&exchange, &warning, at, seq));
             exchange.warnings.push(warning);
         }
     }
@@ -317,6 +329,11 @@ impl Recorder {
         });
     }
 
+    /// The profile wants it on disk.
+    pub fn record(&self) {
+        self.with(|exchange| exchange.recorded = true);
+    }
+
     /// Whether the answer is to be a stream, and what a million tokens cost by the profile.
     pub fn planned(&self, stream: bool, prices: (Option<f64>, Option<f64>)) {
         self.with(|exchange| {
@@ -334,7 +351,7 @@ impl Recorder {
         exchange.at = Stage::Received;
         let seq = self
             .ledger
-            .tell(|seq| render::routed(&exchange, micros(after), seq));
+            .tell(|seq| notices::routed(&exchange, micros(after), seq));
         let [_, routed, _] = &mut exchange.numbers;
         *routed = seq;
         let (id, model) = (exchange.id, &exchange.model);
@@ -364,7 +381,7 @@ impl Recorder {
         self.ledger.count(&mut exchange, COUNTED);
         if self.ledger.wants_raw() {
             self.ledger
-                .tell(|seq| render::raw(&exchange, data, at, seq));
+                .tell(|seq| notices::raw(&exchange, data, at, seq));
         }
     }
 
@@ -402,6 +419,7 @@ impl Recorder {
             Event::Start { model, .. } => (**model).clone_into(&mut exchange.answered_by),
             Event::Usage(usage) => exchange.usage = Some(*usage),
             Event::Failed { message, .. } => {
+                exchange.at = Stage::Received;
                 exchange.outcome = Outcome::Failed(message.to_string());
             }
             Event::End => exchange.outcome = Outcome::Completed,
@@ -417,12 +435,12 @@ impl Recorder {
 
     /// Keeps and tells what an event says.
     fn spoke(&self, exchange: &mut Exchange, event: &Event<'_>, at: u64) {
-        if !render::speaks(event) {
+        if !notices::speaks(event) {
             return;
         }
         let seq = self
             .ledger
-            .tell(|seq| render::event(exchange, event, at, seq));
+            .tell(|seq| notices::event(exchange, event, at, seq));
         exchange.spoken.push(event, seq, at, self.ledger.is_full());
     }
 

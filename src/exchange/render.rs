@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
@@ -13,20 +12,21 @@ use super::{
     bodies::{self, Bodies},
     estimate::{self, Prompt},
     filter::Filter,
+    history::Kept,
     kept::Text,
     metrics::Ended,
     price::Source,
     record::{Exchange, Outcome},
     recorder::Live,
     redact::Redactor,
-    spoken::{self, Saying, Spoke},
-    stages::{Held, LlmCall, Stage},
+    spoken::{self, Saying},
+    stages::{LlmCall, Stage},
     told::{
-        CallTold, ChunkTold, Detail, EventTold, Notice, PartTold, Rest, StageTold, Summary,
-        Timings, Tokens, What, body,
+        CallTold, ChunkTold, Detail, EventTold, PartTold, Rest, StageTold, Summary, Timings,
+        Tokens, body,
     },
 };
-use crate::llm::{Event, Usage};
+use crate::llm::Usage;
 
 /// Longest beginning of a prompt or an answer in a summary, in characters.
 const EXCERPT: usize = 200;
@@ -43,223 +43,13 @@ pub(super) struct Late {
 }
 
 /// Milliseconds.
-fn ms(time: Duration) -> f64 {
+pub(super) fn ms(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 
 /// A time of day: RFC 3339 in UTC, with milliseconds.
-fn time(at: SystemTime) -> String {
+pub(super) fn time(at: SystemTime) -> String {
     jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
-}
-
-fn notice(exchange: &Exchange, at: u64, seq: u64, what: What) -> Notice {
-    Notice {
-        seq,
-        exchange: exchange.id.to_string(),
-        profile: exchange.profile.to_string(),
-        at_ms: at as f64 / 1000.0,
-        what,
-    }
-}
-
-pub(super) fn opened(exchange: &Exchange, seq: u64) -> Notice {
-    let what = What::Opened {
-        began: time(exchange.began),
-        method: exchange.method.to_string(),
-        path: exchange.path.clone(),
-        client_ip: exchange.client.map(|ip| ip.to_string()),
-    };
-    notice(exchange, 0, seq, what)
-}
-
-pub(super) fn routed(exchange: &Exchange, at: u64, seq: u64) -> Notice {
-    let what = What::Routed {
-        provider: exchange.provider.to_owned(),
-        model: exchange.model.clone(),
-        operation: exchange.operation.to_owned(),
-        stream: exchange.stream,
-    };
-    notice(exchange, at, seq, what)
-}
-
-pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Notice {
-    let what = What::Stage {
-        stage: held.map_or("", |held| held.stage.name()).to_owned(),
-        method: held.and_then(|held| held.method.as_ref().map(ToString::to_string)),
-        url: held.and_then(|held| held.url.clone()),
-        status: held.and_then(|held| held.status),
-        size: held.map_or(0, |held| bodies::size(exchange, &held.body)),
-        body: None,
-    };
-    notice(exchange, held.map_or(0, |held| held.at), seq, what)
-}
-
-pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Notice {
-    let what = What::Call {
-        plugin: call.plugin.to_owned(),
-        provider: call.provider.clone(),
-        model: call.model.clone(),
-        took_ms: ms(call.took),
-        usage: call.usage.map(Tokens::from),
-        cost: exchange.call_cost(call).map(|(cost, _)| cost),
-        error: call.error.clone(),
-    };
-    notice(exchange, call.at, seq, what)
-}
-
-pub(super) fn warning(exchange: &Exchange, warning: &str, at: u64, seq: u64) -> Notice {
-    let what = What::Warning {
-        warning: warning.to_owned(),
-    };
-    notice(exchange, at, seq, what)
-}
-
-pub(super) fn raw(exchange: &Exchange, data: &[u8], at: u64, seq: u64) -> Notice {
-    let what = match std::str::from_utf8(data) {
-        Ok(text) => What::Raw {
-            text: Some(text.to_owned()),
-            base64: None,
-        },
-        Err(_) => What::Raw {
-            text: None,
-            base64: Some(STANDARD.encode(data)),
-        },
-    };
-    notice(exchange, at, seq, what)
-}
-
-/// Whether an event is told: it says something that a reader could see.
-pub(super) fn speaks(event: &Event<'_>) -> bool {
-    matches!(
-        event,
-        Event::Open { .. }
-            | Event::Text { .. }
-            | Event::Thinking { .. }
-            | Event::Arguments { .. }
-            | Event::Close { .. }
-            | Event::Finish { .. }
-            | Event::Usage(_)
-    )
-}
-
-pub(super) fn event(exchange: &Exchange, event: &Event<'_>, at: u64, seq: u64) -> Notice {
-    let what = match event {
-        Event::Open { part, choice, kind } => open(&spoken::opened(*part, *choice, kind)),
-        Event::Text { part, text } => What::Text {
-            part: *part,
-            text: text.to_string(),
-        },
-        Event::Thinking { part, text } => What::Thinking {
-            part: *part,
-            text: text.to_string(),
-        },
-        Event::Arguments { part, json } => What::Arguments {
-            part: *part,
-            text: json.to_string(),
-        },
-        Event::Finish { choice, reason } => What::Finish {
-            choice: *choice,
-            reason: spoken::reason(*reason).to_owned(),
-        },
-        Event::Usage(usage) => What::Usage {
-            usage: (*usage).into(),
-        },
-        Event::Close { part } => What::Close { part: *part },
-        // `speaks` lets no other through.
-        _ => What::Warning {
-            warning: String::new(),
-        },
-    };
-    notice(exchange, at, seq, what)
-}
-
-fn open(opened: &spoken::Opened) -> What {
-    let (id, name) = opened.tool.clone().unzip();
-    What::Open {
-        part: opened.part,
-        choice: opened.choice,
-        kind: opened.kind.to_owned(),
-        id,
-        name,
-    }
-}
-
-pub(super) fn closed(exchange: &Exchange, redactor: Option<&Redactor>, seq: u64) -> Notice {
-    let none = Redactor::default();
-    let summary = ended(exchange, redactor.unwrap_or(&none));
-    let at = u64::try_from(exchange.took.as_micros()).unwrap_or(u64::MAX);
-    let what = What::Closed {
-        summary: Box::new(summary),
-    };
-    notice(exchange, at, seq, what)
-}
-
-/// All that is known to have happened in an exchange, in order.
-pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Vec<Notice> {
-    let mut out = Vec::new();
-    let [began, went, closed] = exchange.numbers;
-    if began > 0 {
-        out.push(opened(exchange, began));
-    }
-    if went > 0 {
-        let at = exchange.sent_after.unwrap_or_default().as_micros();
-        out.push(routed(
-            exchange,
-            u64::try_from(at).unwrap_or(u64::MAX),
-            went,
-        ));
-    }
-    out.extend(
-        exchange
-            .stages
-            .iter()
-            .map(|held| stage(exchange, Some(held), held.seq)),
-    );
-    out.extend(
-        exchange
-            .calls
-            .iter()
-            .map(|made| call(exchange, made, made.seq)),
-    );
-    out.extend(exchange.spoken.events().filter_map(|spoke| {
-        Some(notice(
-            exchange,
-            spoke.at,
-            spoke.seq,
-            said(exchange, &spoke)?,
-        ))
-    }));
-    // Their numbers are not kept: they stand with the answer's head.
-    if raw && let Some(received) = exchange.stage(Stage::Received) {
-        out.extend(
-            bodies::pieces(received)
-                .into_iter()
-                .map(|(at, data)| self::raw(exchange, &data, at, received.seq)),
-        );
-    }
-    if closed > 0 {
-        out.push(self::closed(exchange, Some(redactor), closed));
-    }
-    out.sort_by_key(|notice| notice.seq);
-    out
-}
-
-fn said(exchange: &Exchange, spoke: &Spoke<'_>) -> Option<What> {
-    let (part, text) = (spoke.part, spoke.text.to_owned());
-    Some(match spoke.what {
-        Saying::Open => open(spoke.opened?),
-        Saying::Text => What::Text { part, text },
-        Saying::Thinking => What::Thinking { part, text },
-        Saying::Arguments => What::Arguments { part, text },
-        Saying::Close => What::Close { part },
-        Saying::Finish(reason) => What::Finish {
-            choice: part,
-            reason: spoken::reason(reason).to_owned(),
-        },
-        Saying::Usage => What::Usage {
-            usage: exchange.usage?.into(),
-        },
-    })
 }
 
 /// The summary of an exchange that a filter takes.
@@ -305,6 +95,16 @@ pub(super) fn texts(exchange: &Exchange, redactor: &Redactor) -> (String, String
     (redactor.redact(prompt.text()).into_owned(), answer)
 }
 
+/// An exchange as the history keeps it.
+pub(super) fn kept(exchange: &Exchange, redactor: &Redactor) -> Kept {
+    let (prompt, answer) = texts(exchange, redactor);
+    Kept {
+        detail: detail(exchange, None, redactor),
+        prompt,
+        answer,
+    }
+}
+
 /// The summary of an exchange, which is under way if `live`.
 pub(super) fn summary(exchange: &Exchange, live: Option<&Live>, redactor: &Redactor) -> Summary {
     match live {
@@ -321,7 +121,7 @@ pub(super) fn summary(exchange: &Exchange, live: Option<&Live>, redactor: &Redac
     }
 }
 
-fn ended(exchange: &Exchange, redactor: &Redactor) -> Summary {
+pub(super) fn ended(exchange: &Exchange, redactor: &Redactor) -> Summary {
     let late = exchange.late.get_or_init(|| late(exchange, true));
     told(exchange, late, redactor)
 }

@@ -357,6 +357,9 @@ pub async fn prepare(
     payload: Payload,
     recorder: &mut Recorder,
 ) -> Outcome<Prepared> {
+    if inbound.profile.logs_payloads() {
+        recorder.record();
+    }
     let payload = noting::received(recorder, payload);
     noting::asked(recorder, &inbound, &payload);
     let mut inbound = inbound;

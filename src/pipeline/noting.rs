@@ -12,7 +12,6 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use secrecy::SecretString;
 
 use super::{
     Inbound, Payload, Prepared,
@@ -126,17 +125,6 @@ pub(super) fn secrets(recorder: &mut Recorder, secrets: &Secrets) {
     if let Some((name, _)) = secrets.param() {
         recorder.key_param(name);
     }
-    if !recorder.is_logged() {
-        return;
-    }
-    let mut values = Some(secrets.values().map(SecretString::from).collect());
-    recorder.material(|material| material.secrets = values.take().unwrap_or_default());
-    if let Some(secrets) = values {
-        recorder.log(Material {
-            secrets,
-            ..Material::default()
-        });
-    }
 }
 
 /// The body as it leaves.
@@ -182,6 +170,11 @@ pub(super) fn head(inbound: &Inbound) -> Head<'_> {
 
 /// The request as the client sent it.
 pub(super) fn asked(recorder: &mut Recorder, inbound: &Inbound, payload: &Payload) {
+    let proxy = inbound.profile.ai_proxy.as_ref();
+    let param = proxy.and_then(|proxy| proxy.auth.param_name.as_ref());
+    if let Some(name) = param.and_then(|param| param.literal()) {
+        recorder.key_param(name);
+    }
     match payload {
         Payload::Whole(body) => recorder.stage(Stage::Client, body, || head(inbound)),
         // Who watches sees bodies whole or not at all.

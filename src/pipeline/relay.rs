@@ -1,6 +1,8 @@
 //! A response body that reads the upstream, observes, and forwards or translates. No task, no channel: back-pressure and cancellation are
 //! the body's own.
 
+mod tee;
+
 use std::{
     borrow::Cow,
     pin::Pin,
@@ -13,6 +15,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame as BodyFrame};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::tee::{Failed, Seen, Tee};
 use super::Called;
 use crate::{
     dialect::{Egress, Fault, Restore, Restored, StreamDecoder, StreamEncoder},
@@ -67,21 +70,6 @@ struct Core {
     seen: Seen,
 }
 
-/// What the events so far amount to.
-#[derive(Default)]
-struct Seen {
-    events: u32,
-    content: bool,
-    ended: bool,
-    failed: Option<Failed>,
-}
-
-struct Failed {
-    kind: String,
-    message: String,
-    status: Option<u16>,
-}
-
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
@@ -89,53 +77,6 @@ enum Read {
     /// Understood, and not for the client.
     Withheld,
     Unreadable,
-}
-
-/// Shows each event to the recorder and, when translating, to the encoder.
-struct Tee<'a> {
-    seen: &'a mut Seen,
-    recorder: &'a mut Recorder,
-    encoder: Option<&'a mut dyn StreamEncoder>,
-    restored: &'a mut Restored,
-    called: &'a Called,
-    out: &'a mut BytesMut,
-    events: u32,
-    usage: u32,
-}
-
-impl Sink for Tee<'_> {
-    fn event(&mut self, event: Event<'_>) {
-        if self.seen.failed.is_some() {
-            return;
-        }
-        let event = self.restored.event(match self.encoder {
-            Some(_) => self.called.name(event),
-            None => event,
-        });
-        self.recorder.observe(&event);
-        self.events += 1;
-        self.seen.events = self.seen.events.saturating_add(1);
-        self.seen.content |= event.is_content();
-        match &event {
-            Event::Failed {
-                kind,
-                message,
-                status,
-            } => {
-                self.seen.failed = Some(Failed {
-                    kind: kind.to_string(),
-                    message: message.to_string(),
-                    status: *status,
-                });
-            }
-            Event::Usage(_) => self.usage += 1,
-            Event::End => self.seen.ended = true,
-            _ => {}
-        }
-        if let Some(encoder) = &mut self.encoder {
-            encoder.event(&event, self.out);
-        }
-    }
 }
 
 impl Core {
@@ -231,6 +172,7 @@ impl Core {
         }
         self.taken = base + at as u64;
         if self.seen.failed.is_some() {
+            // Nothing after the error goes on.
             self.edit(self.taken, u64::MAX, Bytes::new());
         }
         if self.out.is_empty() {

@@ -107,6 +107,13 @@ impl Profile {
         self.ai_request_transformer.is_some() || self.ai_response_transformer.is_some()
     }
 
+    /// One of its plugins has `logging.log_payloads`: bodies go on disk.
+    #[must_use]
+    pub fn logs_payloads(&self) -> bool {
+        self.targets()
+            .any(|(_, target)| target.logging.log_payloads)
+    }
+
     /// Every model that the profile talks to, with the key of its table.
     pub fn targets(&self) -> impl Iterator<Item = (&'static str, Target<'_>)> {
         let proxy = self

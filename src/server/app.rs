@@ -103,6 +103,7 @@ impl App {
             net, vault, keys, ..
         } = effects;
         ledger.serve(served.names());
+        hide(&ledger, &served, &*vault);
         let budget = Budget::new(limits.body_memory);
         App {
             served: RwLock::new(Arc::new(served)),
@@ -124,6 +125,7 @@ impl App {
     /// Serves these from now on.
     pub fn serve(&self, served: Served) {
         self.ledger.serve(served.names());
+        hide(&self.ledger, &served, &*self.vault);
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
     }
 
@@ -333,6 +335,21 @@ impl App {
 }
 
 type Running<'a> = std::pin::Pin<Box<dyn Future<Output = Outcome<Response<Body>>> + Send + 'a>>;
+
+/// The keys of these profiles are not to be shown to anybody, whichever profile they turn up in.
+fn hide(ledger: &Ledger, served: &Served, vault: &dyn Vault) {
+    if !ledger.captures() {
+        return;
+    }
+    for profile in served.iter() {
+        let names = |key: &str| key.ends_with(".header_name") || key.ends_with(".param_name");
+        for (_, secret) in profile.secrets().filter(|(key, _)| !names(key)) {
+            if let Ok(value) = secret.resolve(vault) {
+                ledger.hide_value(value.expose());
+            }
+        }
+    }
+}
 
 /// The format where no other is recognised.
 static INGRESS: &dyn Ingress = &OpenAiChat;

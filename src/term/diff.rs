@@ -298,12 +298,10 @@ mod tests {
     use crate::diff::{Limits, compare, lines};
 
     fn term(colour: bool) -> Term {
-        Term {
-            colour_out: colour,
-            colour_err: colour,
-            out_is_terminal: colour,
-            err_is_terminal: colour,
-            quiet: false,
+        if colour {
+            Term::screen(true)
+        } else {
+            Term::plain()
         }
     }
 

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Only this module writes to either.
 
 pub mod diff;
+mod live;
 mod log;
 mod report;
 mod sanitize;
@@ -11,6 +12,7 @@ mod table;
 
 use std::io::{self, IsTerminal, Write};
 
+pub use live::Live;
 pub use log::{Verbosity, log_to_stderr};
 pub use report::{Exit, Problem};
 pub use sanitize::sanitize;
@@ -24,6 +26,7 @@ pub struct Term {
     colour_err: bool,
     out_is_terminal: bool,
     err_is_terminal: bool,
+    moves: bool,
     quiet: bool,
 }
 
@@ -48,14 +51,15 @@ impl Term {
     /// The process's own. `NO_COLOR` and a pipe turn colours off.
     #[must_use]
     pub fn of_process() -> Term {
-        let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let moves = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && moves;
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Term {
             colour_out: coloured && out,
             colour_err: coloured && err,
             out_is_terminal: out,
             err_is_terminal: err,
+            moves: moves && out,
             quiet: false,
         }
     }
@@ -68,7 +72,19 @@ impl Term {
             colour_err: false,
             out_is_terminal: false,
             err_is_terminal: false,
+            moves: false,
             quiet: false,
+        }
+    }
+
+    /// As of a process on a terminal, with or without colours.
+    #[cfg(test)]
+    pub(crate) fn screen(colour: bool) -> Term {
+        Term {
+            colour_out: colour,
+            out_is_terminal: true,
+            moves: true,
+            ..Term::plain()
         }
     }
 
@@ -98,6 +114,12 @@ impl Term {
         size.map(|(_, columns)| usize::from(columns))
     }
 
+    /// Whether what stands on stdout can be written over.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.moves
+    }
+
     /// Whether stderr takes colours.
     #[must_use]
     pub fn colour_err(&self) -> bool {
@@ -114,6 +136,26 @@ impl Term {
     #[must_use]
     pub fn ink(&self, ink: Ink, text: &str) -> String {
         paint(self.colour_out, ink, text)
+    }
+
+    /// A name for stdout, in one of a few colours that tell names apart: none of them means anything.
+    #[must_use]
+    pub fn tint(&self, number: usize, text: &str) -> String {
+        use console::Color::{Blue, Cyan, Magenta};
+
+        let tint = match number % 3 {
+            0 => Cyan,
+            1 => Magenta,
+            _ => Blue,
+        };
+        let style = console::Style::new().force_styling(self.colour_out);
+        let style = style.fg(tint).bold();
+        let style = if number % 6 < 3 {
+            style
+        } else {
+            style.bright()
+        };
+        style.apply_to(text).to_string()
     }
 
     /// `text` for stderr.

@@ -54,7 +54,12 @@ impl Drop for Upstream {
 impl Upstream {
     /// An upstream whose calls the test takes.
     pub(crate) async fn start() -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Upstream::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// The same on an address.
+    pub(crate) async fn at(address: SocketAddr) -> Upstream {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, calls) = mpsc::unbounded_channel();
         let accepting = tokio::spawn(async move {

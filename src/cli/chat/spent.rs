@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cost::spent;
-use crate::exchange::{Exchange, LlmCall, Observer};
+use crate::exchange::{Exchange, LlmCall, Observer, Redactor};
 
 /// The calls of the last exchange that ended. A running server tells of none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls(Arc<Mutex<Vec<LlmCall>>>);
 
 impl Observer for Calls {
-    fn closed(&self, exchange: &Arc<Exchange>) {
+    fn closed(&self, exchange: &Arc<Exchange>, _: &Arc<Redactor>) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.clone_from(&exchange.calls);
     }

@@ -42,8 +42,16 @@ fn exchange() -> Exchange {
     }
 }
 
+fn redactor() -> Redactor {
+    Redactor::new([
+        "Bearer sk-0123456789",
+        "Bearer openai-key",
+        "sk-llm-0123456789",
+    ])
+}
+
 fn json(exchange: &Exchange) -> Value {
-    let line = Shown::of(exchange).json();
+    let line = Shown::of(exchange, &redactor()).json();
     assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
     serde_json::from_slice(&line).unwrap()
 }
@@ -114,13 +122,12 @@ fn a_failure_says_why_and_a_client_that_left_is_499() {
     exchange.status = Some(401);
     exchange.upstream_status = Some(401);
     exchange.usage = None;
-    material(&mut exchange).secrets = vec!["Bearer sk-0123456789".into()];
     let line = json(&exchange);
     assert_eq!(line["outcome"], "failed");
     assert_eq!(line["error"], "bad key\n***");
     assert_eq!(line["response"]["status"], 401);
     assert_eq!(line["ai"]["proxy"].get("usage"), None);
-    let sentence = Shown::of(&exchange).sentence();
+    let sentence = Shown::of(&exchange, &redactor()).sentence();
     assert!(
         sentence.ends_with("1.00 s failed: bad key ***"),
         "{sentence}"
@@ -149,7 +156,7 @@ fn missing_counts_are_estimated() {
     assert_eq!(usage["estimated"], true);
     assert_eq!(usage["prompt_tokens"], 8);
     assert_eq!(usage["completion_tokens"], 3);
-    let sentence = Shown::of(&exchange).sentence();
+    let sentence = Shown::of(&exchange, &redactor()).sentence();
     assert!(sentence.contains(" ~8+3 tokens "), "{sentence}");
 }
 
@@ -158,7 +165,6 @@ fn payloads_are_texts_without_secrets() {
     let mut exchange = exchange();
     let material = material(&mut exchange);
     material.payloads = true;
-    material.secrets = vec!["Bearer openai-key".into()];
     material.request = Some(Kept::of(&Bytes::from(r#"{"a":"openai-key"}"#)));
     material.said.observe(&Event::Text {
         part: 0,
@@ -206,7 +212,6 @@ fn transformed(exchange: &mut Exchange) -> &mut CallLog {
             statistics: true,
             input_cost: Some(2.0),
             output_cost: Some(4.0),
-            secrets: vec!["sk-llm-0123456789".into()],
             ..Material::default()
         },
     };
@@ -231,7 +236,7 @@ fn each_transformer_has_its_own_part_and_the_cost_is_of_all() {
     assert_eq!(line["ai"]["proxy"]["usage"]["cost"], 0.00037);
     let total = line["cost"].as_f64().unwrap();
     assert!((total - 0.00041).abs() < 1e-12, "{total}");
-    let sentence = Shown::of(&exchange).sentence();
+    let sentence = Shown::of(&exchange, &redactor()).sentence();
     assert!(
         sentence.contains(" 25+12 tokens, 10+5 tokens of ai-request-transformer"),
         "{sentence}"

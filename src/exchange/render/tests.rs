@@ -9,7 +9,7 @@ use crate::{
         Found, Head, Heard, Ledger, Recorder,
         told::{Detail, What},
     },
-    llm::{Finish, Kind},
+    llm::{Event, Finish, Kind},
 };
 
 const MEMORY: usize = 1 << 20;

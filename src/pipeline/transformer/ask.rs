@@ -152,8 +152,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
     let request = checks::check(&inbound, &body)?;
     let secrets =
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
-    let mut material = noting::material(&route, &decided, egress.is_some());
-    material.secrets = secrets.values().map(Into::into).collect();
+    let material = noting::material(&route, &decided, egress.is_some());
     recorder.secrets(secrets.values());
     let mut prepared = compose::compose(
         &compose::Ingredients {
