@@ -5,13 +5,19 @@ mod completions;
 mod config;
 mod diff;
 mod doctor;
+mod exchanges;
 mod key;
+mod log;
 mod man;
 mod mock;
+mod page;
 mod places;
 mod profile;
+mod replay;
+mod request;
 mod serve;
 mod servers;
+mod show;
 mod signals;
 mod state;
 mod tail;
@@ -51,10 +57,16 @@ enum Command {
     Chat(chat::Args),
     /// Dry run: show what a profile makes of a request, stage by stage
     Transform(Box<transform::Args>),
-    /// Show what changed between two files
-    Diff(diff::Args),
     /// Watch every exchange of a running server, tokens live
     Tail(tail::Args),
+    /// List past exchanges
+    Log(log::Args),
+    /// Show an exchange: every stage, the answer, times, tokens and cost
+    Show(show::Args),
+    /// Show what changed: between stages, exchanges or files
+    Diff(diff::Args),
+    /// Send an exchange's request again, and compare the answers
+    Replay(replay::Args),
     /// Run the built-in mock provider as a server of its own
     Mock(mock::Args),
     /// Check settings, profiles, keys, endpoints and the port
@@ -115,8 +127,11 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
         Command::Serve(args) => block_on(serve::run(args, term)),
         Command::Chat(args) => block_on(chat::run(args, term)),
         Command::Transform(args) => block_on(transform::run(*args, term)),
-        Command::Diff(args) => diff::run(&args, term),
         Command::Tail(args) => block_on(tail::run(args, term)),
+        Command::Log(args) => block_on(log::run(args, term)),
+        Command::Show(args) => block_on(show::run(args, term)),
+        Command::Diff(args) => block_on(diff::run(args, term)),
+        Command::Replay(args) => block_on(replay::run(args, term)),
         Command::Mock(args) => block_on(mock::run(args, term)),
         Command::Doctor(args) => block_on(doctor::run(args, term, command_line())),
     }

@@ -311,6 +311,11 @@ impl Server {
         self.profiles.iter().any(|name| name == profile)
     }
 
+    /// Whether it asks for a token.
+    pub(super) fn asks_for_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// A request to it, with its token.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub use live::Live;
 pub use log::{Verbosity, log_to_stderr};
 pub use report::{Exit, Problem};
 pub use sanitize::sanitize;
-pub use spinner::Spinner;
+pub use spinner::{Progress, Spinner};
 pub use table::{Cell, Table};
 
 /// The process's terminal, or what stands in for it.

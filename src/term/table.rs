@@ -15,6 +15,7 @@ pub struct Table {
 pub struct Cell {
     text: String,
     ink: Option<Ink>,
+    right: bool,
 }
 
 /// What is left of a text that does not fit.
@@ -56,16 +57,24 @@ impl Table {
                 let text = cell.shown();
                 let text = console::truncate_str(&text, left, CUT);
                 let used = console::measure_text_width(&text);
+                let last = column + 1 == row.len();
+                let column_width = widths.get(column).copied().unwrap_or_default();
+                let mut room = column_width.saturating_sub(used);
+                if cell.right && !last {
+                    let pad = room.min(left - used);
+                    line.push_str(&" ".repeat(pad));
+                    left -= pad;
+                    room = 0;
+                }
                 line.push_str(&match cell.ink {
                     Some(ink) if !text.is_empty() => paint(ink, &text),
                     _ => text.into_owned(),
                 });
                 left = left.saturating_sub(used);
-                if column + 1 == row.len() {
+                if last {
                     break;
                 }
-                let column_width = widths.get(column).copied().unwrap_or_default();
-                let pad = (column_width.saturating_sub(used) + GAP.len()).min(left);
+                let pad = (room + GAP.len()).min(left);
                 line.push_str(&" ".repeat(pad));
                 left -= pad;
             }
@@ -102,6 +111,15 @@ impl Cell {
         }
     }
 
+    /// At the right of its column, as numbers stand; a row's last cell stays where it is.
+    #[must_use]
+    pub fn right(self) -> Cell {
+        Cell {
+            right: true,
+            ..self
+        }
+    }
+
     /// One line, whatever the text holds.
     fn shown(&self) -> Cow<'_, str> {
         if self.text.contains(['\n', '\t']) {
@@ -117,6 +135,7 @@ impl<T: Into<String>> From<T> for Cell {
         Cell {
             text: text.into(),
             ink: None,
+            right: false,
         }
     }
 }
@@ -149,6 +168,16 @@ mod tests {
              你好    x\\u{1b}[2J y  /p\n\
              broken  a long line that says what is wrong\n"
         );
+    }
+
+    #[test]
+    fn numbers_stand_at_the_right() {
+        let mut table = Table::default();
+        table.row(["a".into(), Cell::from("5").right(), "x".into()]);
+        table.row(["b".into(), Cell::from("1234").right(), "y".into()]);
+        let lines = |width| table.lines(width, |_, text| text.to_owned());
+        assert_eq!(lines(None), "a     5  x\nb  1234  y\n");
+        assert_eq!(lines(Some(5)), "a\nb  1…\n");
     }
 
     #[test]

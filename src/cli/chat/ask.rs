@@ -1,7 +1,8 @@
 //! Who answers: a running server, or the same code in this process.
 
+use bytes::Bytes;
 use http::{
-    Method, Request, Response,
+    HeaderMap, Method, Request, Response,
     header::{CONTENT_TYPE, HeaderValue},
 };
 use serde_json::Value;
@@ -23,8 +24,8 @@ use crate::{
 /// The profile that this process asks when none is named.
 const OWN_DEFAULT: &str = "mock";
 
-/// Answers requests to `[/{profile}]/v1/chat/completions`.
-pub(super) struct Asker {
+/// Answers requests.
+pub(in crate::cli) struct Asker {
     via: Via,
     /// The profile that was named.
     profile: Option<String>,
@@ -42,7 +43,7 @@ enum Via {
 
 impl Asker {
     /// The server that the flags name or that runs, if it serves the profile; else this process.
-    pub(super) async fn find(
+    pub(in crate::cli) async fn find(
         flag: &ServerFlag,
         profile: Option<&str>,
         sources: &Sources,
@@ -180,20 +181,39 @@ impl Asker {
 
     /// Asks, and waits for the answer's headers.
     pub(super) async fn ask(&self, body: &Value) -> Result<Response<Body>, Problem> {
+        let profile = self
+            .profile
+            .as_ref()
+            .map(|profile| format!("/{profile}"))
+            .unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let path = format!("{profile}/v1/chat/completions");
+        self.send(&Method::POST, &path, headers, body.to_string().into())
+            .await
+    }
+
+    /// Sends any request, and waits for the answer's headers.
+    pub(in crate::cli) async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Body>, Problem> {
         let broken = |error: http::Error| Problem::usage(error.to_string());
-        let json = HeaderValue::from_static("application/json");
+        let mut request = match &self.via {
+            Via::Server(server) => server.request(method, path)?,
+            Via::Here(_) => Request::builder()
+                .method(method)
+                .uri(format!("http://localhost{path}")),
+        };
+        if let Some(own) = request.headers_mut() {
+            own.extend(headers);
+        }
+        let request = request.body(full(body)).map_err(broken)?;
         match &self.via {
             Via::Server(server) => {
-                let profile = self
-                    .profile
-                    .as_ref()
-                    .map(|profile| format!("/{profile}"))
-                    .unwrap_or_default();
-                let request = server
-                    .request(&Method::POST, &format!("{profile}/v1/chat/completions"))?
-                    .header(CONTENT_TYPE, json)
-                    .body(full(body.to_string()))
-                    .map_err(broken)?;
                 let dial = Dial {
                     stream: true,
                     ..Dial::default()
@@ -201,12 +221,6 @@ impl Asker {
                 server.send(request, &dial).await
             }
             Via::Here(app) => {
-                let request = Request::builder()
-                    .method(Method::POST)
-                    .uri("http://localhost/v1/chat/completions")
-                    .header(CONTENT_TYPE, json)
-                    .body(full(body.to_string()))
-                    .map_err(broken)?;
                 let (parts, body) = request.into_parts();
                 Ok(app.answer(parts, body).await)
             }

@@ -1,6 +1,6 @@
 //! `aiproxy chat`: one prompt ([`run`]), or a session on a terminal (`session`).
 
-mod ask;
+pub(super) mod ask;
 mod command;
 pub(super) mod cost;
 mod image;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::Run;
 use crate::{
-    exchange::{LlmCall, Snapshot},
+    exchange::{LlmCall, Snapshot, told},
     llm::Usage,
     term::{Problem, Term},
 };
@@ -92,12 +92,7 @@ pub(super) fn print(run: &Run, term: &Term) -> Result<(), Problem> {
     let told = Told {
         profile: &run.profile,
         ok: run.failure.is_none(),
-        stages: run
-            .stages
-            .iter()
-            .map(stage)
-            .collect::<Result<_, _>>()
-            .map_err(failed)?,
+        stages: run.stages.iter().map(stage).collect(),
         calls: run
             .calls
             .iter()
@@ -122,15 +117,15 @@ pub(super) fn print(run: &Run, term: &Term) -> Result<(), Problem> {
     Ok(())
 }
 
-fn stage(snapshot: &Snapshot) -> serde_json::Result<Stage<'_>> {
-    Ok(Stage {
+fn stage(snapshot: &Snapshot) -> Stage<'_> {
+    Stage {
         stage: snapshot.stage.name(),
         method: snapshot.method.as_ref().map(http::Method::as_str),
         url: snapshot.url.as_deref(),
         status: snapshot.status,
         headers: headers(&snapshot.headers),
-        body: body(&snapshot.body)?,
-    })
+        body: body(&snapshot.body),
+    }
 }
 
 fn call(call: &LlmCall) -> serde_json::Result<Call<'_>> {
@@ -140,7 +135,7 @@ fn call(call: &LlmCall) -> serde_json::Result<Call<'_>> {
         model: &call.model,
         url: &call.url,
         headers: headers(&call.headers),
-        request: match body(&call.request)? {
+        request: match body(&call.request) {
             Body::Plain(json) => json,
             Body::Coded(text) => serde_json::value::to_raw_value(&text)?,
         },
@@ -161,7 +156,7 @@ fn call(call: &LlmCall) -> serde_json::Result<Call<'_>> {
 }
 
 /// Names and values; a header that comes several times has a list of values.
-fn headers(headers: &HeaderMap) -> Map<String, Value> {
+pub(super) fn headers(headers: &HeaderMap) -> Map<String, Value> {
     let mut out = Map::new();
     for name in headers.keys() {
         let values = headers.get_all(name).iter();
@@ -176,16 +171,8 @@ fn headers(headers: &HeaderMap) -> Map<String, Value> {
     out
 }
 
-fn body(bytes: &[u8]) -> serde_json::Result<Body> {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Ok(Body::Coded(STANDARD.encode(bytes)));
-    };
-    if text.trim_start().starts_with(['{', '['])
-        && let Ok(json) = RawValue::from_string(text.trim().to_owned())
-    {
-        return Ok(Body::Plain(json));
-    }
-    Ok(Body::Plain(serde_json::value::to_raw_value(text)?))
+fn body(bytes: &[u8]) -> Body {
+    told::body(bytes).map_or_else(|| Body::Coded(STANDARD.encode(bytes)), Body::Plain)
 }
 
 #[cfg(test)]
@@ -201,7 +188,7 @@ mod tests {
             (b"\xff\x00", r#"{"body_base64":"/wA="}"#),
             (b"", r#"{"body":""}"#),
         ] {
-            let body = body(bytes).unwrap();
+            let body = body(bytes);
             assert_eq!(serde_json::to_string(&body).unwrap(), expected);
         }
     }
