@@ -177,7 +177,7 @@ mod tests {
         table.row(["b".into(), Cell::from("1234").right(), "y".into()]);
         let lines = |width| table.lines(width, |_, text| text.to_owned());
         assert_eq!(lines(None), "a     5  x\nb  1234  y\n");
-        assert_eq!(lines(Some(5)), "a\nb  1…\n");
+        assert_eq!(lines(Some(5)), "a   5\nb  1…\n");
     }
 
     #[test]
