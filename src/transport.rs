@@ -28,6 +28,10 @@ pub struct Connected {
     pub took: Duration,
 }
 
+/// Nobody charges for this response: the mock answered in somebody's place. An extension of the response.
+#[derive(Clone, Copy, Debug)]
+pub struct Free;
+
 /// What a [`Transport::send`] resolves to.
 pub type Sending<'a> =
     Pin<Box<dyn Future<Output = Result<http::Response<Body>, TransportError>> + Send + 'a>>;

@@ -8,7 +8,7 @@ use crate::{
     net,
     profile::Vault,
     server::Effects,
-    transport::{Body, Dial, Sending, Transport},
+    transport::{Body, Dial, Free, Sending, Transport},
 };
 
 /// Sends by the URL's scheme: the mock provider's own is no network's.
@@ -65,7 +65,11 @@ struct StandIn;
 
 impl Transport for StandIn {
     fn send<'a>(&'a self, request: http::Request<Body>, _: &'a Dial) -> Sending<'a> {
-        Box::pin(async move { Ok(Mock.stand_in(request).await) })
+        Box::pin(async move {
+            let mut response = Mock.stand_in(request).await;
+            response.extensions_mut().insert(Free);
+            Ok(response)
+        })
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Exchange {
     pub connected: Option<Duration>,
     /// What the profile says that a million tokens cost in USD, of the prompt and of the answer.
     pub prices: (Option<f64>, Option<f64>),
+    /// The mock answered in the provider's place: list prices do not hold.
+    pub free: bool,
     /// The profile wants it on disk.
     pub recorded: bool,
     /// The name of the parameter that holds the profile's key.
@@ -137,6 +139,7 @@ impl Exchange {
             at: Stage::Client,
             connected: None,
             prices: (None, None),
+            free: false,
             recorded: false,
             param: None,
             stages: Vec::new(),
@@ -189,7 +192,8 @@ impl Exchange {
     /// What its own call of an LLM cost by these tokens, and where the price is from.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<(f64, Source)> {
-        let list = self.stage(Stage::Sent).and_then(|sent| {
+        let sent = self.stage(Stage::Sent).filter(|_| !self.free);
+        let list = sent.and_then(|sent| {
             let host = host(sent.url.as_deref()?)?;
             let price = |model: &str| price::list(host, model, self.began);
             price(&self.answered_by).or_else(|| price(&self.model))
@@ -203,7 +207,8 @@ impl Exchange {
         if let Some(cost) = call.cost {
             return Some((cost, Source::Profile));
         }
-        let list = price::list(host(&call.url)?, &call.model, self.began);
+        let host = host(&call.url).filter(|_| !self.free)?;
+        let list = price::list(host, &call.model, self.began);
         price::of(&call.usage?, (None, None), list)
     }
 

@@ -370,6 +370,11 @@ impl Recorder {
         tracing::debug!("{id} upstream answered {status} after {after:.2?}");
     }
 
+    /// Nobody charges for the answer: list prices do not hold.
+    pub fn free(&self) {
+        self.with(|exchange| exchange.free = true);
+    }
+
     /// A piece of the upstream's answer came.
     pub fn chunk(&self, data: &[u8]) {
         let Some(live) = self.live.as_ref().filter(|_| self.ledger.captures()) else {

@@ -40,7 +40,7 @@ use crate::{
     llm::{ChatResponse, EmbedRequest, Event, Finish},
     profile::{Profile, Vault},
     provider::Operation,
-    transport::{Body, Connected, Dial, Transport, TransportError},
+    transport::{Body, Connected, Dial, Free, Transport, TransportError},
 };
 
 pub use answer::finish;
@@ -537,6 +537,9 @@ pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> 
                 response.status().as_u16(),
                 connected.map(|connected| connected.took),
             );
+            if response.extensions().get::<Free>().is_some() {
+                recorder.free();
+            }
             let mut plan = plan;
             plan.name_seen_model(recorder);
             Ok(Answer { response, plan })

@@ -13,6 +13,7 @@ mod support;
 
 mod events;
 mod exchanges;
+mod history;
 mod secrets;
 
 use serde_json::Value;
