@@ -28,6 +28,9 @@ use super::{
 /// What the memory for exchanges is by default (SPEC §4.7).
 pub const MEMORY: usize = 64 << 20;
 
+/// Growth that is not yet counted is less than this.
+const COUNTED: usize = 4 << 10;
+
 /// What an exchange weighs beside what it keeps.
 const BARE: usize = size_of::<Exchange>() + 256;
 
@@ -182,15 +185,21 @@ impl Ledger {
         self.held.load(Ordering::Relaxed) > self.memory
     }
 
-    /// Counts what an exchange has come to hold, if that grew by `least`; the oldest go where it is too much.
-    pub(super) fn count(&self, exchange: &mut Exchange, least: usize) {
+    /// An exchange holds so many bytes more. They are counted once they are many.
+    pub(super) fn grown(&self, exchange: &mut Exchange, bytes: usize) {
+        exchange.uncounted = exchange.uncounted.saturating_add(bytes);
+        if exchange.uncounted >= COUNTED {
+            self.count(exchange);
+        }
+    }
+
+    /// Counts what an exchange has come to hold; the oldest go where it is too much.
+    pub(super) fn count(&self, exchange: &mut Exchange) {
         if !self.captures() {
             return;
         }
+        exchange.uncounted = 0;
         let weight = exchange.weight();
-        if weight.abs_diff(exchange.held) < least {
-            return;
-        }
         let before = exchange.held;
         exchange.held = weight;
         let held = if weight >= before {
@@ -206,13 +215,17 @@ impl Ledger {
 
     /// Forgets the oldest that ended, until all fit or none is left.
     fn forget(&self) {
-        let mut done = lock(&self.done);
         while self.held.load(Ordering::Relaxed) > self.memory {
-            let Some(oldest) = done.kept.pop_front() else {
-                break;
+            // Freeing takes longer than forgetting: others need not wait for it.
+            let oldest = {
+                let mut done = lock(&self.done);
+                let Some(oldest) = done.kept.pop_front() else {
+                    break;
+                };
+                let [.., closed] = oldest.numbers;
+                done.forgotten = done.forgotten.max(closed);
+                oldest
             };
-            let [.., closed] = oldest.numbers;
-            done.forgotten = done.forgotten.max(closed);
             self.held.fetch_sub(BARE + oldest.held, Ordering::Relaxed);
         }
     }
@@ -229,9 +242,8 @@ impl Ledger {
         let id = exchange.id;
         if self.is_watched() {
             // What is left behind says that it is done: whoever looks, looks among those.
-            let mut empty = Exchange::new(Arc::clone(&exchange.profile));
-            empty.numbers = exchange.numbers;
-            let exchange = Arc::new(std::mem::replace(exchange, empty));
+            let husk = exchange.husk();
+            let exchange = Arc::new(std::mem::replace(exchange, husk));
             let redactor = (!self.observers.is_empty()).then(|| self.redactor());
             for (observer, redactor) in self.observers.iter().zip(redactor.iter().cycle()) {
                 observer.closed(&exchange, redactor);

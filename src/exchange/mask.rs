@@ -1,9 +1,6 @@
 //! What is secret in a message's head: shown as `(secret)` wherever somebody looks.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE},
-};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What stands for a secret.
 pub const SECRET: &str = "(secret)";
@@ -11,18 +8,32 @@ pub const SECRET: &str = "(secret)";
 /// What clients put their own credentials into.
 #[must_use]
 pub fn is_credential(name: &HeaderName) -> bool {
-    *name == AUTHORIZATION || matches!(name.as_str(), "x-api-key" | "api-key" | "x-goog-api-key")
+    matches!(
+        name.as_str(),
+        "authorization" | "x-api-key" | "api-key" | "x-goog-api-key"
+    )
 }
 
-/// Whether a header is not to be shown: it holds credentials by its name, or one of these values.
+/// Whether a header is not to be shown: it holds credentials by its name, or one of these values. It runs on every header of every
+/// request: by the name alone, as far as that goes.
 fn is_secret(name: &HeaderName, value: &HeaderValue, secrets: &[&str]) -> bool {
-    value.is_sensitive()
-        || is_credential(name)
-        || [COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(name)
-        || name.as_str() == "x-amz-security-token"
-        || value
-            .to_str()
-            .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)))
+    let by_name = matches!(
+        name.as_str(),
+        "authorization"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "cookie"
+            | "proxy-authorization"
+            | "set-cookie"
+            | "x-amz-security-token"
+    );
+    by_name
+        || value.is_sensitive()
+        || !secrets.is_empty()
+            && value
+                .to_str()
+                .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)))
 }
 
 /// Whether a text gives a secret away. A short one is found in ordinary words.
@@ -80,7 +91,10 @@ impl Fields {
             if is_secret(name, value, secrets) {
                 text.push_str(SECRET);
             } else {
-                text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+                match std::str::from_utf8(value.as_bytes()) {
+                    Ok(value) => text.push_str(value),
+                    Err(_) => text.push_str(&String::from_utf8_lossy(value.as_bytes())),
+                }
             }
             text.push('\n');
         }

@@ -114,7 +114,9 @@ fn size(number: u64) -> usize {
 
 /// How many bytes two texts begin with in common. Eight at a time: this runs on every piece of every stream.
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let words = a.chunks_exact(8).zip(b.chunks_exact(8));
+    let (words_a, _) = a.as_chunks::<8>();
+    let (words_b, _) = b.as_chunks::<8>();
+    let words = words_a.iter().zip(words_b);
     let equal = words.take_while(|(a, b)| a == b).count() * 8;
     let (a, b) = (a.get(equal..), b.get(equal..));
     let rest = a.unwrap_or_default().iter().zip(b.unwrap_or_default());
@@ -122,7 +124,9 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 }
 
 fn common_suffix(a: &[u8], b: &[u8]) -> usize {
-    let words = a.rchunks_exact(8).zip(b.rchunks_exact(8));
+    let (_, words_a) = a.as_rchunks::<8>();
+    let (_, words_b) = b.as_rchunks::<8>();
+    let words = words_a.iter().rev().zip(words_b.iter().rev());
     let equal = words.take_while(|(a, b)| a == b).count() * 8;
     let a = a.get(..a.len() - equal).unwrap_or_default();
     let b = b.get(..b.len() - equal).unwrap_or_default();

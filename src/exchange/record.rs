@@ -101,8 +101,9 @@ pub struct Exchange {
     pub spoken: Spoken,
     /// The numbers of its beginning, of its way to a provider, and of its end among all that happened; 0 if that is not reached.
     pub numbers: [u64; 3],
-    /// Bytes that it holds, as far as they are counted.
+    /// Bytes that it holds, as far as they are counted, and those that came since.
     pub(super) held: usize,
+    pub(super) uncounted: usize,
     /// What takes a while to find out.
     pub(super) late: OnceLock<Late>,
 }
@@ -110,10 +111,22 @@ pub struct Exchange {
 impl Exchange {
     /// One that begins now.
     pub(super) fn new(profile: Arc<str>) -> Exchange {
+        Exchange::named(ExchangeId::random(), profile, SystemTime::now())
+    }
+
+    /// What is left of a record that was taken away: it says that it is done.
+    pub(super) fn husk(&self) -> Exchange {
         Exchange {
-            id: ExchangeId::random(),
+            numbers: self.numbers,
+            ..Exchange::named(self.id, Arc::clone(&self.profile), self.began)
+        }
+    }
+
+    fn named(id: ExchangeId, profile: Arc<str>, began: SystemTime) -> Exchange {
+        Exchange {
+            id,
             profile,
-            began: SystemTime::now(),
+            began,
             client: None,
             method: Method::GET,
             path: String::new(),
@@ -146,6 +159,7 @@ impl Exchange {
             spoken: Spoken::default(),
             numbers: [0; 3],
             held: 0,
+            uncounted: 0,
             late: OnceLock::new(),
         }
     }

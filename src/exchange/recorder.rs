@@ -20,9 +20,6 @@ use super::{
 };
 use crate::llm::{ChatResponse, Event, events_of};
 
-/// Growth that is not yet counted is less than this.
-const COUNTED: usize = 4 << 10;
-
 /// A record that is being written: its recorder writes, and others may look.
 #[derive(Debug)]
 pub struct Live {
@@ -71,7 +68,7 @@ impl Tap {
         let mut exchange = self.live.lock();
         if !exchange.is_done() {
             append(&mut exchange, Stage::Client, at, data, full);
-            self.ledger.count(&mut exchange, COUNTED);
+            self.ledger.grown(&mut exchange, data.len());
         }
     }
 }
@@ -232,6 +229,10 @@ impl Recorder {
         let (at, full) = (live.now(), self.ledger.is_full());
         let mut exchange = live.lock();
         let body = body(&exchange, full);
+        if exchange.stages.is_empty() {
+            // A request has four, as a rule.
+            exchange.stages.reserve_exact(4);
+        }
         let param = exchange.param.as_deref();
         let url = head.url.map(|url| match param {
             Some(param) => masked_url(&url, &[param]),
@@ -252,8 +253,9 @@ impl Recorder {
             .tell(|seq| notices::stage(&exchange, exchange.stages.last(), seq));
         if let Some(held) = exchange.stages.last_mut() {
             held.seq = seq;
+            let weight = held.weight();
+            self.ledger.grown(&mut exchange, weight);
         }
-        self.ledger.count(&mut exchange, COUNTED);
     }
 
     /// Adds to the client's body from elsewhere, if stages are kept.
@@ -289,10 +291,11 @@ impl Recorder {
         call.at = live.now();
         let mut exchange = live.lock();
         call.seq = self.ledger.tell(|seq| notices::call(&exchange, &call, seq));
+        let weight = call.weight();
         exchange.calls.push(call);
         let log = log.filter(|_| self.ledger.reads_bodies());
         exchange.call_logs.push(log.map(Box::new));
-        self.ledger.count(&mut exchange, COUNTED);
+        self.ledger.grown(&mut exchange, weight);
     }
 
     /// The calls of transformers' LLMs so far.
@@ -383,7 +386,8 @@ impl Recorder {
         let (at, full) = (live.now(), self.ledger.is_full());
         let mut exchange = live.lock();
         append(&mut exchange, Stage::Received, at, data, full);
-        self.ledger.count(&mut exchange, COUNTED);
+        // What events say is about as long as what is new in their bytes.
+        self.ledger.grown(&mut exchange, data.len() / 4);
         if self.ledger.wants_raw() {
             self.ledger
                 .tell(|seq| notices::raw(&exchange, data, at, seq));
@@ -473,7 +477,8 @@ impl Recorder {
                     self.spoke(exchange, &event, at);
                 }
             });
-            self.ledger.count(exchange, COUNTED);
+            let weight = exchange.spoken.weight();
+            self.ledger.grown(exchange, weight);
         }
     }
 
@@ -505,7 +510,7 @@ impl Recorder {
         if pieces {
             let (at, full) = (live.now(), self.ledger.is_full());
             append(&mut exchange, Stage::Returned, at, data, full);
-            self.ledger.count(&mut exchange, COUNTED);
+            self.ledger.grown(&mut exchange, data.len() / 4);
         }
     }
 
@@ -545,7 +550,7 @@ impl Recorder {
                 pieces.finish();
             }
         }
-        self.ledger.count(&mut exchange, 0);
+        self.ledger.count(&mut exchange);
         self.ledger.close(&mut exchange);
     }
 }

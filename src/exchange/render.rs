@@ -180,7 +180,9 @@ fn excerpt(text: &str) -> String {
             out.push(' ');
         }
         out.push_str(word);
-        if let Some((end, _)) = out.char_indices().nth(EXCERPT) {
+        if out.len() > EXCERPT
+            && let Some((end, _)) = out.char_indices().nth(EXCERPT)
+        {
             out.truncate(end);
             out.push('…');
             break;

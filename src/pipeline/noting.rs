@@ -154,14 +154,13 @@ pub(super) fn bodies(material: &mut Material, secrets: &Secrets, wire: Option<&B
 
 /// A request's head as the pipeline has it before it is routed.
 pub(super) fn head(inbound: &Inbound) -> Head<'_> {
-    let query = inbound.query.as_deref();
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let path = inbound.target.path();
     Head {
         method: Some(&inbound.method),
-        url: Some(masked_url(
-            &format!("{}{query}", inbound.target.path()),
-            &[],
-        )),
+        url: Some(match &inbound.query {
+            Some(query) => masked_url(&format!("{path}?{query}"), &[]),
+            None => path.to_owned(),
+        }),
         status: None,
         headers: &inbound.headers,
         secrets: Vec::new(),
