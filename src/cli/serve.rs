@@ -277,7 +277,7 @@ fn watch(app: &Arc<App>, args: &Args, keeper: Keeper, term: Term) {
                 Change::Added(name) => term.note(&format!("profile `{name}` is served now")),
                 Change::Changed(name) => term.note(&format!("profile `{name}` was reloaded")),
                 Change::Removed(name) => {
-                    term.note(&format!("profile `{name}` is not served any more"))
+                    term.note(&format!("profile `{name}` is not served any more"));
                 }
                 Change::Broken { name, error, stays } => {
                     let stays = if stays {

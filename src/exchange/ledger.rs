@@ -346,7 +346,7 @@ impl Ledger {
         let done = done.into_iter();
         let done = done.map(|done| (done.began, done.id, Listed::Done(done)));
         let mut all: Vec<(SystemTime, ExchangeId, Listed)> = live.chain(done).collect();
-        all.sort_by(|a, b| b.0.cmp(&a.0));
+        all.sort_by_key(|(began, ..)| std::cmp::Reverse(*began));
         let mut out = Vec::new();
         let mut passed = filter.before.is_none();
         for (_, id, listed) in all {

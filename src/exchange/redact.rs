@@ -130,7 +130,7 @@ impl Redactor {
         }
         let Some(automaton) = &self.automaton else {
             // No automaton of these values could be built: what cannot be searched is not shown.
-            return vec![0..text.len()];
+            return std::iter::once(0..text.len()).collect();
         };
         // Overlapping matches: a value that begins inside another one must not leave its tail behind.
         let mut found: Vec<(usize, usize)> = automaton
