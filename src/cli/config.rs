@@ -166,7 +166,7 @@ pub(super) fn shared(named: Option<&Path>) -> Shared {
 ///
 /// # Errors
 ///
-/// If the file is broken and either `serve` was called or the file was named. Other commands take little from the usual file: they warn.
+/// If the file is broken and either `serve` or `run` was called or the file was named. Other commands take little from the usual file: they warn.
 pub(super) fn command(command: Command, term: &Term) -> Result<Command, Problem> {
     let command = with_variables(command);
     // Only for which command and which file; what is wrong with the rest is told when the line is read in earnest.
@@ -189,9 +189,9 @@ pub(super) fn command(command: Command, term: &Term) -> Result<Command, Problem>
     match (file.read(serve), name) {
         // It tells about the file itself.
         (_, "doctor") => Ok(command),
-        (Ok(settings), "serve") => Ok(settings.apply(command)),
+        (Ok(settings), "serve" | "run") => Ok(settings.apply(command)),
         (Ok(_), _) => Ok(command),
-        (Err(mistakes), name) if name == "serve" || file.named => {
+        (Err(mistakes), name) if matches!(name, "serve" | "run") || file.named => {
             Err(Problem::new(render(&mistakes, term.colour_err())))
         }
         (Err(mistakes), _) => {
@@ -243,10 +243,10 @@ fn render(mistakes: &[Mistake], coloured: bool) -> String {
 }
 
 impl Settings {
-    /// The values as defaults of `serve`'s flags.
+    /// The values as defaults of `serve`'s flags, and of those that `run` has of them.
     pub(super) fn apply(&self, command: Command) -> Command {
-        command.mut_subcommand("serve", |serve| {
-            serve.mut_args(|arg| {
+        let with_defaults = |command: Command| {
+            command.mut_args(|arg| {
                 let found = key_of(&arg).and_then(|key| {
                     self.values
                         .iter()
@@ -259,6 +259,12 @@ impl Settings {
                     None => arg,
                 }
             })
+        };
+        // A command line of `serve` alone will do.
+        let there = |name: &&str| command.find_subcommand(name).is_some();
+        let names: Vec<&str> = ["serve", "run"].into_iter().filter(there).collect();
+        names.into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, with_defaults)
         })
     }
 

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod diff;
 mod doctor;
+mod env;
 mod exchanges;
 mod key;
 mod log;
@@ -13,8 +14,10 @@ mod mock;
 mod page;
 mod places;
 mod profile;
+mod proxy;
 mod replay;
 mod request;
+mod run;
 mod serve;
 mod servers;
 mod show;
@@ -23,6 +26,7 @@ mod state;
 mod tail;
 mod transform;
 mod upstreams;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -53,6 +57,10 @@ struct Cli {
 enum Command {
     /// Run the proxy: one base URL for each profile
     Serve(serve::Args),
+    /// Run a program with its SDKs pointed at aiproxy
+    Run(run::Args),
+    /// Print the variables that point SDKs at the running server
+    Env(env::Args),
     /// Send a test prompt through a profile
     Chat(chat::Args),
     /// Dry run: show what a profile makes of a request, stage by stage
@@ -106,7 +114,9 @@ pub fn main() -> ExitCode {
         }
     };
     let term = term.quiet(cli.quiet);
-    log_to_stderr(&term, Verbosity::of(cli.verbose, cli.quiet));
+    // While a program runs, the screen is its own.
+    let yields = cli.verbose == 0 && matches!(cli.command, Command::Run(_));
+    log_to_stderr(&term, Verbosity::of(cli.verbose, cli.quiet || yields));
     match run(cli.command, &term) {
         Ok(exit) => exit.into(),
         Err(problem) => problem.report(&term).into(),
@@ -125,6 +135,8 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
         Command::Key(args) => key::run(&args, term),
         Command::Man(args) => man::run(&args, term, Cli::command()),
         Command::Serve(args) => block_on(serve::run(args, term)),
+        Command::Run(args) => block_on(run::run(args, term)),
+        Command::Env(args) => block_on(env::run(args, term)),
         Command::Chat(args) => block_on(chat::run(args, term)),
         Command::Transform(args) => block_on(transform::run(*args, term)),
         Command::Tail(args) => block_on(tail::run(args, term)),

@@ -1,31 +1,21 @@
 //! `aiproxy serve`.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     config,
-    places::{Sources, served},
+    places::Sources,
+    proxy::{self, Setup},
     signals,
-    state::{self, Announced, Entry},
-    upstreams::effects,
 };
 use crate::{
-    exchange::{self, Keeper, Ledger, LogFile, RequestLog, history},
     profile::{Profile, Secret, Vault},
-    server::{self, App, Change, Gate, Limits, Reloader, Served},
+    server::{Gate, Limits, Served},
     term::{Exit, Ink, Problem, Term},
 };
 
 /// The address that `serve` listens on and the other commands look at.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8765";
-
-/// How long the log's last lines may take.
-const FLUSH: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "Examples:\n  aiproxy serve\n  OPENAI_API_KEY=... aiproxy serve --profile openai --profile mock";
 
@@ -111,42 +101,27 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
-    let vault = args.sources.vault()?;
-    let profiles = served(&args.sources.places(), &args.profiles, term)?;
-    let gate = gate(&args)?;
-    let log = request_log(&args)?;
-    let listening = server::listen(args.listen)
-        .await
-        .map_err(|error| taken(args.listen, &error))?;
-    let address = listening.address();
-    let effects = effects(vec![address], vault, args.mock);
-    let vault = Arc::clone(&effects.vault);
-    let gate = Gate {
-        port: address.port(),
-        ..gate
+    let setup = Setup {
+        sources: &args.sources,
+        profiles: &args.profiles,
+        listen: args.listen,
+        gate: gate(&args)?,
+        limits: Limits {
+            body_memory: args.max_body_memory,
+        },
+        mock: args.mock,
+        log_file: args.log_file.as_deref(),
+        record: args.record,
+        private: false,
+        observers: Vec::new(),
+        notes: *term,
     };
-    let limits = Limits {
-        body_memory: args.max_body_memory,
-    };
-    let keeper = keeper(&args, &profiles, term)?;
-    let log_feed = log.as_ref().map(RequestLog::observer);
-    let observers = log_feed.into_iter().chain([keeper.observer()]).collect();
-    let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
-    let app = Arc::new(App::new(
-        Served::new(profiles),
-        gate,
-        Arc::clone(&ledger),
-        effects,
-        limits,
-    ));
-    watch(&app, &args, keeper.clone(), *term);
-    // The other commands find it by this until it ends.
-    let _announced = announce(address, &app.served(), args.token(), term);
+    let (listening, proxy) = proxy::open(setup, term).await?;
     let stop = signals::stop();
     banner(
-        address,
-        &app.served(),
-        &*vault,
+        proxy.address,
+        &proxy.app.served(),
+        &*proxy.vault,
         args.token().is_some(),
         term,
     )?;
@@ -154,7 +129,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         term.note("--mock: the built-in mock answers in every provider's place");
     }
     let drain = args.drain;
-    let listeners = Arc::clone(&ledger);
+    let listeners = Arc::clone(&proxy.ledger);
     let stopping = || {
         listeners.hang_up();
         term.note(&format!(
@@ -163,157 +138,21 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     };
     let patience = Duration::from_secs(drain);
     let cut = listening
-        .serve(app, args.max_connections, patience, stop, stopping)
+        .serve(
+            Arc::clone(&proxy.app),
+            args.max_connections,
+            patience,
+            stop,
+            stopping,
+        )
         .await;
     if cut > 0 {
         term.warn(&format!(
             "{cut} connections were cut after {drain} s (--drain)"
         ));
     }
-    flush(log, keeper, &ledger).await;
+    proxy.close().await;
     Ok(Exit::Done)
-}
-
-/// What keeps exchanges on disk: all with `--record`, else those of profiles that log payloads.
-fn keeper(args: &Args, profiles: &[Arc<Profile>], term: &Term) -> Result<Keeper, Problem> {
-    let folder = if args.record {
-        state::prepared()
-    } else {
-        state::folder().ok_or_else(|| std::io::ErrorKind::NotFound.into())
-    };
-    let path = match folder {
-        Ok(folder) => folder.join(history::FILE),
-        Err(error) if args.record => {
-            return Err(Problem::new(format!(
-                "--record: the state folder cannot be used: {error}"
-            ))
-            .hint("AIPROXY_STATE_DIR names another one"));
-        }
-        Err(_) => PathBuf::new(),
-    };
-    let keeper = Keeper::new(path, args.record);
-    let started = if args.record || profiles.iter().any(|profile| profile.logs_payloads()) {
-        start(&keeper)
-    } else {
-        Ok(())
-    };
-    match started {
-        Err(why) if args.record => Err(Problem::new(format!("--record: {why}"))),
-        Err(why) => {
-            term.warn(&format!("exchanges are not kept on disk: {why}"));
-            Ok(keeper)
-        }
-        Ok(()) => Ok(keeper),
-    }
-}
-
-/// Opens the history.
-fn start(keeper: &Keeper) -> Result<(), String> {
-    state::prepared().map_err(|error| format!("the state folder cannot be used: {error}"))?;
-    keeper.start().map_err(|error| error.to_string())
-}
-
-/// The log of requests, if a file or people read one.
-fn request_log(args: &Args) -> Result<Option<RequestLog>, Problem> {
-    let file = match &args.log_file {
-        Some(path) => Some(LogFile::open(path).map_err(|error| {
-            Problem::new(format!(
-                "cannot write the log file {}: {error}",
-                path.display()
-            ))
-            .hint("its folder has to exist; --log-file or AIPROXY_LOG_FILE names the file")
-        })?),
-        None => None,
-    };
-    let told = tracing::enabled!(target: exchange::TARGET, tracing::Level::INFO);
-    if file.is_none() && !told {
-        return Ok(None);
-    }
-    let rotates = file.is_some();
-    let log = RequestLog::start(file)
-        .map_err(|error| Problem::new(format!("cannot start the request log: {error}")))?;
-    if rotates {
-        signals::on_hangup(log.reopener());
-    }
-    Ok(Some(log))
-}
-
-/// Ends the log with a line for every exchange. Those that were cut close their records a moment later.
-async fn flush(log: Option<RequestLog>, keeper: Keeper, ledger: &Ledger) {
-    for _ in 0..100 {
-        if ledger.live() == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let closed = tokio::task::spawn_blocking(move || {
-        let kept = keeper.close(FLUSH);
-        (log.is_none_or(|log| log.close(FLUSH)), kept)
-    });
-    let (logged, kept) = closed.await.unwrap_or_default();
-    if !logged {
-        tracing::warn!("the request log is not complete");
-    }
-    if !kept {
-        tracing::warn!("the history is not complete");
-    }
-}
-
-/// Swaps profiles in when their files change, and says so.
-fn watch(app: &Arc<App>, args: &Args, keeper: Keeper, term: Term) {
-    let reloader = Reloader::new(args.sources.places(), args.profiles.clone());
-    let app = Arc::downgrade(app);
-    let served = Weak::clone(&app);
-    let watches = move || {
-        reloader.watch(&app, |change| {
-            if matches!(change, Change::Added(_) | Change::Changed(_))
-                && let Some(app) = served.upgrade()
-                && app.served().iter().any(|profile| profile.logs_payloads())
-                && let Err(why) = start(&keeper)
-            {
-                term.warn(&format!("exchanges are not kept on disk: {why}"));
-            }
-            match change {
-                Change::Added(name) => term.note(&format!("profile `{name}` is served now")),
-                Change::Changed(name) => term.note(&format!("profile `{name}` was reloaded")),
-                Change::Removed(name) => {
-                    term.note(&format!("profile `{name}` is not served any more"));
-                }
-                Change::Broken { name, error, stays } => {
-                    let stays = if stays {
-                        "stays as it was"
-                    } else {
-                        "is not served"
-                    };
-                    let why = error.render(term.colour_err());
-                    term.warn(&format!("profile `{name}` {stays}: {why}"));
-                }
-            }
-        });
-    };
-    let thread = std::thread::Builder::new().name("profiles".into());
-    if let Err(error) = thread.spawn(watches) {
-        term.warn(&format!("profiles are not watched: {error}"));
-    }
-}
-
-/// Writes the file by which other commands find this server. It serves without one, too.
-fn announce(
-    address: SocketAddr,
-    served: &Served,
-    token: Option<Secret>,
-    term: &Term,
-) -> Option<Announced> {
-    let names = served.names().map(str::to_owned).collect();
-    match state::announce(&Entry::of_process(address, names, token)) {
-        Ok(announced) => Some(announced),
-        Err(error) => {
-            term.warn(&format!(
-                "other commands will not find this server: its state cannot be written: {error}"
-            ));
-            None
-        }
-    }
 }
 
 /// The listener's rules, checked.
@@ -344,23 +183,6 @@ fn gate(args: &Args) -> Result<Gate, Problem> {
         origins: args.allow_origins.clone(),
         token,
     })
-}
-
-fn taken(address: SocketAddr, error: &std::io::Error) -> Problem {
-    let problem = Problem::new(format!("cannot listen on {address}: {error}"));
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            let holds = |entry: &Entry| entry.holds(address);
-            let holder = match state::running().into_iter().find(holds) {
-                Some(entry) => format!("aiproxy {} (pid {})", entry.version, entry.pid),
-                None => "another server".to_owned(),
-            };
-            problem.hint(format!(
-                "{holder} has it; stop that one, or choose --listen 127.0.0.1:0"
-            ))
-        }
-        _ => problem,
-    }
 }
 
 /// What to point an SDK at.

@@ -2,6 +2,9 @@
 //!
 //! The one that `--server` names, else the live one on the usual address, else the only live one. The state folder says which live, and
 //! gives their tokens; `/_aiproxy/health` confirms that what answers there is aiproxy.
+//!
+//! A private server, which `aiproxy run` has for its program, never stands in the way of another. Commands that look at exchanges take it if
+//! there is no other; those that send some take it only by its name.
 
 use std::{
     fmt,
@@ -53,6 +56,15 @@ pub(super) struct Server {
     token: Option<Secret>,
 }
 
+/// What a command wants of a server that nobody named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// To look at its exchanges: one of `aiproxy run` will do if there is no other.
+    Look,
+    /// To send through it: that is not what such a one is for.
+    Send,
+}
+
 /// What a look for a server came to.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -87,20 +99,24 @@ pub(super) fn usual_address(config: Option<&Path>) -> SocketAddr {
 /// # Errors
 ///
 /// If the named one does not answer, or several could be meant.
-pub(super) async fn find(flag: &ServerFlag, usual: SocketAddr) -> Result<Found, Problem> {
+pub(super) async fn find(
+    flag: &ServerFlag,
+    usual: SocketAddr,
+    want: Want,
+) -> Result<Found, Problem> {
     let net = Upstreams::new(Vec::new());
     let live = state::running();
     if let Some(url) = &flag.url {
         return named(&net, url, &live).await.map(Found::Running);
     }
-    let mut answers = join_all(live.iter().map(|entry| {
+    let answers = join_all(live.iter().map(|entry| {
         let (net, token) = (&net, entry.token.0.clone());
         async move { Some((entry, look(net, entry.url(), token).await.ok()?)) }
     }))
     .await
     .into_iter()
-    .flatten()
-    .collect::<Vec<_>>();
+    .flatten();
+    let (private, mut answers): (Vec<_>, Vec<_>) = answers.partition(|(entry, _)| entry.private);
     if let Some(at) = answers
         .iter()
         .position(|(entry, _)| is_at(entry, usual.ip(), usual.port()))
@@ -111,6 +127,9 @@ pub(super) async fn find(flag: &ServerFlag, usual: SocketAddr) -> Result<Found, 
     let unlisted = look(&net, format!("http://{usual}"), own_token()).await;
     if let Ok(server) = unlisted {
         return Ok(Found::Running(server));
+    }
+    if answers.is_empty() && want == Want::Look {
+        answers = private;
     }
     match (answers.pop(), answers.as_slice(), unlisted) {
         (Some((_, only)), [], _) => Ok(Found::Running(only)),
@@ -153,7 +172,7 @@ pub(super) async fn at(address: SocketAddr) -> Option<Server> {
 /// If the named one asks for a token, its name is no URL, or several could be meant.
 pub(super) async fn awaited(flag: &ServerFlag, usual: SocketAddr) -> Result<Found, Problem> {
     let Some(url) = &flag.url else {
-        return find(flag, usual).await;
+        return find(flag, usual, Want::Look).await;
     };
     let (root, token) = place(url, &state::running())?;
     match look(&Upstreams::new(Vec::new()), root.clone(), token).await {
@@ -309,6 +328,11 @@ impl Server {
     /// Whether it serves a profile.
     pub(super) fn serves(&self, profile: &str) -> bool {
         self.profiles.iter().any(|name| name == profile)
+    }
+
+    /// What it asks for.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
     }
 
     /// Whether it asks for a token.

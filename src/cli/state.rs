@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) version: String,
     /// RFC 3339.
     pub(super) started: String,
+    /// It is there for one program alone: `aiproxy run` started it.
+    pub(super) private: bool,
 }
 
 /// A server's token, if it asks for one.
@@ -44,6 +46,8 @@ struct Written {
     token: Option<String>,
     version: String,
     started: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    private: bool,
 }
 
 /// A server's file, there until this is dropped.
@@ -82,6 +86,7 @@ impl Entry {
             token: Token(token),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: jiff::Timestamp::now().to_string(),
+            private: false,
         }
     }
 
@@ -115,6 +120,7 @@ impl From<&Entry> for Written {
                 .map(|token| token.expose().to_owned()),
             version: entry.version.clone(),
             started: entry.started.clone(),
+            private: entry.private,
         }
     }
 }
@@ -128,6 +134,7 @@ impl From<Written> for Entry {
             token: Token(written.token.map(Secret::new)),
             version: written.version,
             started: written.started,
+            private: written.private,
         }
     }
 }
@@ -310,7 +317,13 @@ mod tests {
     #[test]
     fn a_server_is_found_while_it_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (entry(1), entry(2));
+        let (first, second) = (
+            entry(1),
+            Entry {
+                private: true,
+                ..entry(2)
+            },
+        );
         let announced = announce_in(folder.path(), &first).unwrap();
         let other = announce_in(folder.path(), &second).unwrap();
         assert_eq!(running_in(folder.path()), [first, second.clone()]);

@@ -13,9 +13,11 @@ use super::{
     kept::Material,
     metrics::{Ended, ErrorKind},
     price::{self, Source},
-    render::Late,
+    redact::Redactor,
+    render::{self, Late},
     spoken::Spoken,
     stages::{CallLog, Held, LlmCall, Stage},
+    told::Summary,
 };
 use crate::llm::Usage;
 
@@ -224,6 +226,12 @@ impl Exchange {
         let host = host(&call.url).filter(|_| !self.free)?;
         let list = price::list(host, &call.model, self.began);
         price::of(&call.usage?, (None, None), list)
+    }
+
+    /// As in a list, once it has ended. What the provider did not tell is counted here, which takes a while.
+    #[must_use]
+    pub fn summary(&self, redactor: &Redactor) -> Summary {
+        render::ended(self, redactor)
     }
 
     /// A stage, if it was reached and is kept.

@@ -12,7 +12,7 @@ use crate::{
     },
     llm::Format,
     pipeline::{Asked, Inbound, Target, operation_of},
-    profile::{OtherPaths, Profile, RouteType, schema::values::LlmFormat},
+    profile::{AiProxy, OtherPaths, Profile, RouteType, schema::values::LlmFormat},
     provider::Operation,
 };
 
@@ -267,7 +267,7 @@ fn target(
     let found = match &spoken {
         Some(native) => Some((operation_for(native.task), trimmed)),
         None if format(profile).is_some() => None,
-        None => operation_of(trimmed),
+        None => operation_of(trimmed).or_else(|| operation_of(of_azure(proxy, trimmed)?)),
     };
     if let Some((operation, below)) = found {
         if proxy.model.options.upstream_url.is_some() && operation != own {
@@ -297,6 +297,19 @@ fn target(
             profile.name
         ),
     ))
+}
+
+/// Where the SDKs of Azure look for OpenAI's operations: `/openai/deployments/NAME/...` and `/openai/v1/...`
+/// (<https://learn.microsoft.com/azure/foundry/openai/reference>). To Azure itself such a path goes as it is: there the name counts.
+fn of_azure<'a>(proxy: &AiProxy, path: &'a str) -> Option<&'a str> {
+    if proxy.model.provider.as_str() == "azure" {
+        return None;
+    }
+    let below = path.strip_prefix("/openai")?;
+    match below.strip_prefix("/deployments/") {
+        Some(named) => named.find('/').and_then(|at| named.get(at..)),
+        None => below.starts_with("/v1/").then_some(below),
+    }
 }
 
 /// 404 that names those there are, nearest first.

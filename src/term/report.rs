@@ -16,6 +16,8 @@ pub enum Exit {
     Usage,
     /// Ended by this signal.
     Signal(u8),
+    /// As a program that was run ended, or could not be.
+    Code(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -25,6 +27,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => ExitCode::from(1),
             Exit::Usage => ExitCode::from(2),
             // As shells report it.
+            Exit::Code(code) => ExitCode::from(code),
             Exit::Signal(signal) => ExitCode::from(128u8.saturating_add(signal)),
         }
     }
@@ -57,6 +60,15 @@ impl Problem {
         Problem {
             exit: Exit::Usage,
             ..Problem::new(message)
+        }
+    }
+
+    /// With an exit code of its own.
+    #[must_use]
+    pub fn code(self, code: u8) -> Problem {
+        Problem {
+            exit: Exit::Code(code),
+            ..self
         }
     }
 

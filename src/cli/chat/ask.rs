@@ -11,7 +11,7 @@ use super::spent::Calls;
 use crate::{
     cli::{
         places::{Sources, served},
-        servers::{self, Found, Server, ServerFlag},
+        servers::{self, Found, Server, ServerFlag, Want},
         upstreams::effects,
     },
     exchange::Ledger,
@@ -54,7 +54,7 @@ impl Asker {
             return Asker::here(profile, sources, mock, term);
         }
         let usual = servers::usual_address(sources.config());
-        let missing = match servers::find(flag, usual).await? {
+        let missing = match servers::find(flag, usual, Want::Send).await? {
             // Of a server that was named, its own 404 names the profiles that there are.
             Found::Running(server)
                 if flag.url.is_some() || profile.is_none_or(|name| server.serves(name)) =>

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::recorded::Recorded;
-use super::servers::{self, Found, Server, ServerFlag};
+use super::servers::{self, Found, Server, ServerFlag, Want};
 use crate::{
     exchange::{
         Filter,
@@ -50,7 +50,7 @@ impl Exchanges {
     /// If there is neither, or the server that is named does not answer.
     pub(super) async fn find(flag: &ServerFlag, term: &Term) -> Result<Exchanges, Problem> {
         let recorded = recorded::open()?;
-        let server = match servers::find(flag, servers::usual_address(None)).await? {
+        let server = match servers::find(flag, servers::usual_address(None), Want::Look).await? {
             Found::Running(server) => Some(server),
             Found::Nobody(why) if recorded.is_some() => {
                 let text = format!("{why}: what was recorded is all there is");
@@ -190,7 +190,12 @@ fn merged(mut all: Vec<Summary>, limit: usize) -> Vec<Summary> {
     all
 }
 
-async fn list(server: &Server, filter: &Filter, limit: usize) -> Result<Vec<Summary>, Problem> {
+/// A server's own, newest first.
+pub(super) async fn list(
+    server: &Server,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Summary>, Problem> {
     let mut all: Vec<Summary> = Vec::new();
     let mut filter = filter.clone();
     while all.len() < limit {
