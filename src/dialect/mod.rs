@@ -12,6 +12,7 @@ pub mod ollama;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
+pub mod openai_responses;
 mod restore;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,10 +20,10 @@ mod text;
 pub mod tgi;
 mod time;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink},
@@ -139,6 +140,45 @@ pub trait Ingress: Sync {
 
     /// An encoder at the beginning of a stream; `usage`: the client asked to see it.
     fn stream_encoder(&self, usage: bool) -> Box<dyn StreamEncoder>;
+
+    /// What of a request its answer repeats; nothing, in most formats.
+    fn echo(&self, _body: &[u8]) -> Echo {
+        Echo::default()
+    }
+
+    /// Writes a whole answer that repeats it.
+    fn encode_echoing(&self, response: &ChatResponse, _echo: &Echo) -> Vec<u8> {
+        self.encode_response(response)
+    }
+
+    /// An encoder of a stream that repeats it.
+    fn echoing_encoder(&self, usage: bool, _echo: &Echo) -> Box<dyn StreamEncoder> {
+        self.stream_encoder(usage)
+    }
+}
+
+/// Fields of a request that its answer repeats.
+#[derive(Clone, Debug, Default)]
+pub struct Echo(Option<Arc<Map<String, Value>>>);
+
+impl Echo {
+    /// These fields.
+    #[must_use]
+    pub fn of(fields: Map<String, Value>) -> Echo {
+        Echo(Some(Arc::new(fields)))
+    }
+
+    /// A field.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(key)
+    }
+
+    /// Says a field otherwise than the request does.
+    pub fn set(&mut self, key: &str, value: Value) {
+        let fields = self.0.get_or_insert_default();
+        Arc::make_mut(fields).insert(key.to_owned(), value);
+    }
 }
 
 /// Turns the frames of one stream into events. It owns its state; an event borrows from the frame.
@@ -319,7 +359,15 @@ pub(crate) fn strangers(extra: Option<&Extra>, to: Format, known: &[&str]) -> Ve
     extra
         .filter(|extra| extra.from != to)
         .into_iter()
-        .flat_map(|extra| extra.fields.iter())
+        .flat_map(|extra| {
+            let seen_to = |key: &str, value: &Value| {
+                extra.from == Format::Responses && openai_responses::is_seen_to(key, value)
+            };
+            extra
+                .fields
+                .iter()
+                .filter(move |(key, value)| !seen_to(key, value))
+        })
         .filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null())
         .map(|(key, _)| Loss::dropped(key))
         .collect()
@@ -349,6 +397,7 @@ pub(crate) fn put(json: &mut Value, key: &str, value: impl Into<Value>) {
 pub fn ingress(format: Format) -> Option<&'static dyn Ingress> {
     match format {
         Format::OpenAi => Some(&openai_chat::OpenAiChat),
+        Format::Responses => Some(&openai_responses::OpenAiResponses),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use super::{
     bedrock::{Converse, embeddings},
     cohere,
     gemini::{Gemini, GeminiArray, GeminiEmbeddings},
-    ollama,
+    ollama, openai_responses,
     tgi::Tgi,
 };
 use crate::llm::Format;
@@ -133,6 +133,7 @@ pub fn native_default(format: Format, task: Task) -> Option<Native> {
         (Format::Ollama, Task::Completions) => &ollama::Generate,
         (Format::Ollama, Task::Embeddings) => &ollama::Ollama,
         (Format::HuggingFace, _) => &Tgi,
+        (Format::Responses, Task::Chat) => &openai_responses::Served,
         _ => return None,
     };
     let in_path = matches!(

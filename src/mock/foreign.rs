@@ -31,6 +31,17 @@ pub(super) async fn answer(native: &Native, body: Bytes) -> Response<Body> {
     }
 }
 
+/// Fields that tell a request for Responses from one for embeddings.
+const OF_RESPONSES: &[&str] = &[
+    "instructions",
+    "max_output_tokens",
+    "reasoning",
+    "store",
+    "stream",
+    "text",
+    "tools",
+];
+
 /// The format that a body is of, at a path that says nothing: wherever a profile sends its requests, the mock can stand in.
 pub(super) fn guess(headers: &HeaderMap, body: &[u8]) -> Option<Native> {
     let fields = Envelope::parse(body).ok()?;
@@ -51,6 +62,8 @@ pub(super) fn guess(headers: &HeaderMap, body: &[u8]) -> Option<Native> {
             Task::Completions
         };
         (Format::HuggingFace, task)
+    } else if fields.has("input") && OF_RESPONSES.iter().any(|field| fields.has(field)) {
+        (Format::Responses, Task::Chat)
     } else if fields.has("message") {
         (Format::Cohere, Task::Chat)
     } else if fields.has("texts") {
@@ -106,12 +119,13 @@ async fn run(native: &Native, body: &Bytes) -> Result<Response<Body>, Refusal> {
     }
     let mut response = reply::reply(&request, behaviour)?;
     named(&mut response, ingress.format());
+    let echo = ingress.echo(body);
     if !request.stream {
-        return deliver(ingress.encode_response(&response), behaviour).await;
+        return deliver(ingress.encode_echoing(&response, &echo), behaviour).await;
     }
     sleep(behaviour.stream_delay).await;
     let script = Script::new(response, behaviour, malformed(ingress));
-    let encoder = ingress.stream_encoder(true);
+    let encoder = ingress.echoing_encoder(true, &echo);
     let playback = Playback::new(script, Some(encoder), behaviour.failure);
     Ok(answered(ingress.stream_type(), playback.boxed_unsync()))
 }
@@ -126,7 +140,12 @@ fn named(response: &mut ChatResponse, format: Format) {
             }
         }
     } else {
-        response.id = response.id.replace("chatcmpl-", "");
+        let prefix = if format == Format::Responses {
+            "resp_"
+        } else {
+            ""
+        };
+        response.id = response.id.replace("chatcmpl-", prefix);
     }
 }
 

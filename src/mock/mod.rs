@@ -32,7 +32,7 @@ pub use model::{Behaviour, Calls, Failure, MODELS, Speech};
 
 use crate::{
     dialect::{
-        Ingress, StreamEncoder, any_native, openai_chat::OpenAiChat,
+        Ingress, Native, StreamEncoder, Task, any_native, native_default, openai_chat::OpenAiChat,
         openai_completions::OpenAiCompletions,
     },
     llm::{ChatResponse, Format},
@@ -67,7 +67,7 @@ impl Mock {
         let (head, mut body) = request.into_parts();
         let path = head.uri.path();
         if head.method == Method::POST
-            && let Some(native) = any_native(path, head.uri.query())
+            && let Some(native) = native(path, head.uri.query())
         {
             return match read(body).await {
                 Ok(body) => foreign::answer(&native, body).await,
@@ -96,7 +96,7 @@ impl Mock {
     /// Answers a request that was meant for another: where its path says nothing, its body does.
     pub async fn stand_in(&self, mut request: Request<Body>) -> Response<Body> {
         let (path, query) = (request.uri().path(), request.uri().query());
-        let known = any_native(path, query).is_some() || operation(path).is_some();
+        let known = native(path, query).is_some() || operation(path).is_some();
         if known || request.method() != Method::POST {
             return self.answer(request).await;
         }
@@ -119,6 +119,14 @@ impl Mock {
         *request.uri_mut() = http::Uri::from_static(of_body);
         self.answer(request).await
     }
+}
+
+/// What a path of another format than OpenAI's first asks for.
+fn native(path: &str, query: Option<&str>) -> Option<Native> {
+    if path.ends_with("/responses") {
+        return native_default(Format::Responses, Task::Chat);
+    }
+    any_native(path, query)
 }
 
 /// What one of OpenAI's paths asks for; services put `/v1` and more before them.

@@ -22,6 +22,7 @@ use crate::{
     dialect::{Egress, Fault},
     exchange::{Head, Recorder, Stage},
     llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, events_of},
+    provider::Operation,
     transport::{Body, full},
     wire::{Framer, Framing, MAX_FRAME},
 };
@@ -126,7 +127,7 @@ pub(super) async fn whole(
             recorder.body(&body.inflated);
             forward(&parts, body, plan)
         } else {
-            let encoded = Bytes::from(plan.ingress.encode_response(&read.response));
+            let encoded = Bytes::from(plan.ingress.encode_echoing(&read.response, &plan.echo));
             recorder.body(&encoded);
             written(&parts, encoded)
         }
@@ -161,7 +162,13 @@ pub(super) fn read(
             .decode_response(body)
             .map_err(|error| error.to_string()),
     };
-    let mut response = decoded.map_err(|reason| unreadable(plan, &reason))?;
+    let mut response = match decoded {
+        // One that has failed is an answer too, where nobody has to understand it.
+        Err(_) if plan.same_format && plan.operation == Operation::Responses => {
+            ChatResponse::default()
+        }
+        decoded => decoded.map_err(|reason| unreadable(plan, &reason))?,
+    };
     if !plan.same_format {
         plan.restore.response(&mut response);
         plan.called.answer(&mut response);
@@ -340,7 +347,7 @@ async fn stream(
     recorder.streams(Stage::Received, || {
         Head::answer(parts.status, &parts.headers)
     });
-    let encoder = plan.ingress.stream_encoder(plan.show_usage);
+    let encoder = plan.ingress.echoing_encoder(plan.show_usage, &plan.echo);
     let relay = Relay::new(
         inflated.body,
         egress,
@@ -385,7 +392,8 @@ pub(super) fn replay(
     usage: bool,
     decoded: &ChatResponse,
 ) -> Response<Bytes> {
-    let (mut encoder, mut out) = (plan.ingress.stream_encoder(usage), BytesMut::new());
+    let mut encoder = plan.ingress.echoing_encoder(usage, &plan.echo);
+    let mut out = BytesMut::new();
     events_of(decoded, &mut |event: crate::llm::Event<'_>| {
         encoder.event(&event, &mut out);
     });

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Inbound, headers::is_json};
-use crate::{dialect::Fault, provider::Operation, wire::envelope::Envelope};
+use crate::{dialect::Fault, llm::Format, provider::Operation, wire::envelope::Envelope};
 
 const NO_JSON: &str = "content-type header does not match request body, or bad JSON formatting";
 
@@ -17,7 +17,8 @@ pub(super) fn check<'a>(inbound: &Inbound, body: &'a Bytes) -> Result<Envelope<'
     }
     let mut envelope = Envelope::parse(body).map_err(|_| Fault::invalid(400, NO_JSON))?;
     envelope.keep_last(RULED);
-    if inbound.native.is_none() {
+    // Responses that are translated are chat under another form.
+    if inbound.native.is_none() && inbound.ingress.format() == Format::OpenAi {
         format_of(inbound.target.operation(), &envelope)?;
     }
     Ok(envelope)

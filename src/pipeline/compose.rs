@@ -19,7 +19,7 @@ use super::{
     warnings::warn,
 };
 use crate::{
-    dialect::{self, Egress, Encoded, Fault, Loss, Restore},
+    dialect::{self, Echo, Egress, Encoded, Fault, Loss, Restore},
     llm::{EmbedRequest, Format},
     profile::schema::values::{AskUsage, ParamLocation},
     provider::{self, Operation, Provider},
@@ -58,10 +58,7 @@ pub(super) fn compose(
     let operation = inbound.target.operation();
     let call = route.call(inbound, decided);
     let egress = route.provider.egress(&call);
-    // Responses pass unread between client and provider of OpenAI's API; the other read operations need a reader.
-    if egress.is_none()
-        && !(operation == Operation::Responses && route.provider.forwards_unread(operation))
-    {
+    if egress.is_none() {
         return Err(no_transformer(route.provider.name(), operation).into());
     }
     let native = decided.native;
@@ -156,7 +153,11 @@ pub(super) fn compose(
     let uri = with_query(uri, inbound, secrets, allow_override, own)?;
     let request = assemble(http::Method::POST, uri, headers, full(wire.clone()));
     let request = sign(request, &wire, route.provider, secrets, now)?;
+    // Answers that go on as they come repeat what they repeat.
+    let writes = !same_format || inbound.profile.ai_response_transformer.is_some();
+    let echo = writes.then(|| inbound.ingress.echo(body));
     let mut plan = Plan {
+        echo: echo.unwrap_or_default(),
         hide_usage,
         accepts,
         headers: answer_headers(route, &decided.model, &lost),
@@ -196,6 +197,7 @@ pub(super) fn plan(
         same_format,
         stream: decided.stream,
         restore: Restore::default(),
+        echo: Echo::default(),
         called: Called {
             versioned: egress.is_some_and(Egress::names_version),
             ..called(asked)
@@ -266,12 +268,13 @@ fn translate(
 /// What a translated answer is called where the provider has no name for it.
 fn called(asked: &Ingredients<'_>) -> Called {
     let prefix = match asked.inbound.target.operation() {
-        Operation::Completions => "cmpl",
-        _ => "chatcmpl",
+        _ if asked.inbound.ingress.format() == Format::Responses => "resp_",
+        Operation::Completions => "cmpl-",
+        _ => "chatcmpl-",
     };
     let since = asked.now.duration_since(SystemTime::UNIX_EPOCH);
     Called {
-        id: format!("{prefix}-{}", asked.exchange),
+        id: format!("{prefix}{}", asked.exchange),
         model: asked.decided.model.clone(),
         created: since.unwrap_or_default().as_secs(),
         ..Called::default()

@@ -34,7 +34,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
-    dialect::{Egress, Fault, Ingress, Loss, Native, Restore},
+    dialect::{Echo, Egress, Fault, Ingress, Loss, Native, Restore},
     exchange::{Recorder, Stage},
     keys::Keys,
     llm::{ChatResponse, EmbedRequest, Event, Finish},
@@ -150,6 +150,8 @@ pub(crate) struct Plan {
     stream: bool,
     /// What the request's encoding did that the answer has to undo.
     restore: Restore,
+    /// What of the request a written answer repeats.
+    echo: Echo,
     /// What a translated answer is called where the provider has no name for it.
     called: Called,
     /// The request, where embeddings are translated.

@@ -269,7 +269,8 @@ pub(super) fn decide(
 /// Whether tools are offered, or were called before. A text that merely talks of `"tool_calls"` counts too, which does no harm.
 fn carries_tools(body: &Envelope<'_>) -> bool {
     let called = || {
-        let messages = body.get("messages").map_or("", |messages| messages.get());
+        let messages = body.get("messages").or_else(|| body.get("input"));
+        let messages = messages.map_or("", |messages| messages.get());
         let words = ["\"tool_call", "\"tool_use\"", "\"function_call\""];
         words.iter().any(|word| messages.contains(word))
     };

@@ -24,7 +24,7 @@ use super::{
     too_large,
 };
 use crate::{
-    dialect::{Fault, Restore},
+    dialect::{Echo, Fault, Restore},
     keys::Credential,
     provider::{self, Call, Operation},
     transport::{Body, full},
@@ -197,6 +197,7 @@ pub(super) fn plan(inbound: &Inbound, provider: &'static str, operation: Operati
         same_format: true,
         stream: false,
         restore: Restore::default(),
+        echo: Echo::default(),
         called: Called::default(),
         embeds: None,
         hide_usage: false,

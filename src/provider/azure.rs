@@ -14,7 +14,7 @@ impl Provider for Azure {
     }
 
     fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
-        openai::egress(call.operation)
+        openai::egress_and_responses(call.operation)
     }
 
     fn cloud(&self, _: &Call<'_>) -> Option<Cloud> {

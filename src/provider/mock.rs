@@ -11,7 +11,7 @@ impl Provider for Mock {
     }
 
     fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
-        openai::egress(call.operation)
+        openai::egress_and_responses(call.operation)
     }
 
     fn root(&self, _: &Call<'_>) -> Result<String, Fault> {

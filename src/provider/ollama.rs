@@ -144,8 +144,8 @@ mod tests {
             assert_eq!(asks(operation, &base), expected);
         }
         assert_eq!(
-            asks(Operation::Responses, &none).0,
-            "http://127.0.0.1:11434/v1/responses"
+            asks(Operation::Files, &none).0,
+            "http://127.0.0.1:11434/v1/files"
         );
     }
 

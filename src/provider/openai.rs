@@ -4,7 +4,7 @@ use super::{Call, Fault, Loss, Operation, Provider};
 use crate::{
     dialect::{
         Egress, openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
-        openai_embeddings::OpenAiEmbeddings,
+        openai_embeddings::OpenAiEmbeddings, openai_responses::OpenAiResponses,
     },
     wire::envelope::Envelope,
 };
@@ -42,13 +42,29 @@ pub(super) fn egress(operation: Operation) -> Option<&'static dyn Egress> {
     }
 }
 
+/// The same of a service that has Responses too.
+pub(super) fn egress_and_responses(operation: Operation) -> Option<&'static dyn Egress> {
+    match operation {
+        Operation::Responses => Some(&OpenAiResponses),
+        other => egress(other),
+    }
+}
+
+/// Services that have Responses: <https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>,
+/// <https://docs.x.ai/docs/api-reference>. Those that a profile names by `base_url` alone (Groq, OpenRouter, Together, ...) have them, too.
+const HAVE_RESPONSES: &[&str] = &["openai", "vllm", "xai"];
+
 impl Provider for OpenAi {
     fn name(&self) -> &'static str {
         self.name
     }
 
     fn egress(&self, call: &Call<'_>) -> Option<&'static dyn Egress> {
-        egress(call.operation)
+        if HAVE_RESPONSES.contains(&self.name) {
+            egress_and_responses(call.operation)
+        } else {
+            egress(call.operation)
+        }
     }
 
     fn root(&self, _: &Call<'_>) -> Result<String, Fault> {

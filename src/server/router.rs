@@ -9,11 +9,12 @@ use crate::{
     dialect::{
         Fault, Ingress, Native, Task, native, native_default, openai_chat::OpenAiChat,
         openai_completions::OpenAiCompletions, openai_embeddings::OpenAiEmbeddings,
+        openai_responses::OpenAiResponses,
     },
     llm::Format,
     pipeline::{Asked, Inbound, Target, operation_of},
     profile::{AiProxy, OtherPaths, Profile, RouteType, schema::values::LlmFormat},
-    provider::Operation,
+    provider::{self, Call, Operation, Options},
 };
 
 /// Where a path leads.
@@ -62,9 +63,9 @@ impl Way {
         query: Option<&str>,
         asked: Asked,
     ) -> Result<Way, Fault> {
-        let (target, native) = target(&profile, path, query)?;
+        let (target, native, ingress) = target(&profile, path, query)?;
         Ok(Way {
-            ingress: ingress(&target, native.as_ref()),
+            ingress,
             profile,
             target,
             native,
@@ -137,13 +138,13 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
     }
     let spoken = spoken(&profile, taken.rest, uri.query());
     let named = spoken.is_some() || operation_of(taken.rest.trim_end_matches('/')).is_some();
-    let (target, native) = if taken.matched && !named {
+    let (target, native, ingress) = if taken.matched && !named {
         own_target(&profile, taken.rest)
     } else {
         target(&profile, taken.rest, uri.query())?
     };
     Ok(Place::Profile(Way {
-        ingress: ingress(&target, native.as_ref()),
+        ingress,
         profile,
         target,
         native,
@@ -153,15 +154,64 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
 }
 
 /// A match of the profile's own `path`, and nothing after `/{profile}`, ask for the profile's own operation.
-fn own_target(profile: &Profile, rest: &str) -> (Target, Option<Native>) {
+fn own_target(profile: &Profile, rest: &str) -> Found {
     let route_type = profile.ai_proxy.as_ref().map(|proxy| proxy.route_type);
     let own = route_type.and_then(|route_type| Operation::of_route_type(route_type.as_str()));
     match own {
-        None | Some(Operation::Preserve) => (Target::Unread(rest.to_owned()), None),
-        Some(own) => (
-            Target::Operation(own, own.path().to_owned()),
-            format(profile).and_then(|format| native_default(format, task(own)?)),
-        ),
+        None | Some(Operation::Preserve) => unread(rest),
+        Some(own) => {
+            let native = format(profile).and_then(|format| native_default(format, task(own)?));
+            let served = served(profile, own, own);
+            (
+                Target::Operation(served, served.path().to_owned()),
+                native.clone(),
+                ingress(own, native.as_ref()),
+            )
+        }
+    }
+}
+
+/// What a path asks for, the same in the provider's own words, and who reads and writes the client's.
+type Found = (Target, Option<Native>, &'static dyn Ingress);
+
+fn unread(rest: &str) -> Found {
+    let target = Target::Unread(rest.to_owned());
+    (target, None, ingress(Operation::Preserve, None))
+}
+
+/// The operation that the provider is asked for, `own` being the profile's: Responses are a conversation where it has none of its own.
+fn served(profile: &Profile, operation: Operation, own: Operation) -> Operation {
+    let Some(proxy) = &profile.ai_proxy else {
+        return operation;
+    };
+    if operation != Operation::Responses {
+        return operation;
+    }
+    // The profile's URL is of its own operation.
+    let elsewhere = proxy.model.options.upstream_url.is_some() && own != operation;
+    let options = Options {
+        base_url: profile
+            .aiproxy
+            .base_url
+            .as_ref()
+            .map(|url| url.as_str().to_owned()),
+        ..Options::default()
+    };
+    let call = Call {
+        operation,
+        path: operation.path(),
+        model: "",
+        stream: false,
+        tools: false,
+        native: false,
+        options: &options,
+    };
+    let provider = provider::find(proxy.model.provider.as_str());
+    let has = provider.is_none_or(|provider| provider.egress(&call).is_some());
+    if has && !elsewhere {
+        operation
+    } else {
+        Operation::Chat
     }
 }
 
@@ -200,11 +250,12 @@ fn operation_for(task: Task) -> Operation {
 }
 
 /// Who reads and writes what the client speaks.
-fn ingress(target: &Target, native: Option<&Native>) -> &'static dyn Ingress {
-    match (native, target.operation()) {
+fn ingress(asked: Operation, native: Option<&Native>) -> &'static dyn Ingress {
+    match (native, asked) {
         (Some(native), _) => native.ingress,
         (None, Operation::Completions) => &OpenAiCompletions,
         (None, Operation::Embeddings) => &OpenAiEmbeddings,
+        (None, Operation::Responses) => &OpenAiResponses,
         (None, _) => &OpenAiChat,
     }
 }
@@ -245,18 +296,13 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// What `rest`, the path after `/{profile}`, asks of a profile.
-fn target(
-    profile: &Profile,
-    rest: &str,
-    query: Option<&str>,
-) -> Result<(Target, Option<Native>), Fault> {
-    let unread = || (Target::Unread(rest.to_owned()), None);
+fn target(profile: &Profile, rest: &str, query: Option<&str>) -> Result<Found, Fault> {
     let Some(proxy) = &profile.ai_proxy else {
-        return Ok(unread());
+        return Ok(unread(rest));
     };
     let own = Operation::of_route_type(proxy.route_type.as_str()).unwrap_or(Operation::Preserve);
     if own == Operation::Preserve {
-        return Ok(unread());
+        return Ok(unread(rest));
     }
     if matches!(rest, "" | "/" | "/v1" | "/v1/") {
         return Ok(own_target(profile, rest));
@@ -269,9 +315,15 @@ fn target(
         None if format(profile).is_some() => None,
         None => operation_of(trimmed).or_else(|| operation_of(of_azure(proxy, trimmed)?)),
     };
-    if let Some((operation, below)) = found {
+    if let Some((asked, below)) = found {
+        let operation = served(profile, asked, own);
+        let below = if operation == asked {
+            below
+        } else {
+            operation.path()
+        };
         if proxy.model.options.upstream_url.is_some() && operation != own {
-            let (asked, serves) = (operation.route_type(), own.route_type());
+            let (asked, serves) = (asked.route_type(), own.route_type());
             return Err(Fault::invalid(
                 400,
                 format!(
@@ -280,10 +332,12 @@ fn target(
                 ),
             ));
         }
-        return Ok((Target::Operation(operation, below.to_owned()), spoken));
+        let ingress = ingress(asked, spoken.as_ref());
+        let target = Target::Operation(operation, below.to_owned());
+        return Ok((target, spoken, ingress));
     }
     if profile.aiproxy.other_paths == OtherPaths::Forward && !profile.has_transformer() {
-        return Ok(unread());
+        return Ok(unread(rest));
     }
     let why = if profile.has_transformer() {
         "it has a transformer, which other paths would walk around".to_owned()

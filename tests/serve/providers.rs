@@ -35,6 +35,58 @@ const COHERE: &str = r#"{"generation_id":"g","text":"hello","finish_reason":"COM
 const OLLAMA: &str = r#"{"model":"m1","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"hello"},"done":true,
     "done_reason":"stop","prompt_eval_count":3,"eval_count":2}"#;
 
+/// Where a provider has no Responses, a client of theirs has a conversation in the provider's own format.
+#[tokio::test]
+async fn responses_are_translated_where_the_provider_has_none() {
+    for (provider, answer, target) in [
+        ("anthropic", ANTHROPIC, "POST /v1/messages"),
+        ("gemini", GEMINI, "POST /v1beta/models/m1:generateContent"),
+        ("bedrock", BEDROCK, "POST /model/m1/converse"),
+        ("ollama", OLLAMA, "POST /api/chat"),
+        (
+            "deepseek",
+            r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#,
+            "POST /chat/completions",
+        ),
+    ] {
+        let mut upstream = Upstream::start().await;
+        let server = Server::of(&of(provider, &upstream));
+        let body = r#"{"model":"m1","input":"hi","instructions":"Be kind.","metadata":{"k":"v"},"store":false}"#;
+        let client = Ask::post("/up/v1/responses", body).send(&server).await;
+        let mut call = upstream.call().await;
+        assert_eq!(call.target(), target);
+        call.write(json_response(200, answer)).await;
+        let reply = client.reply().await.clean().await;
+        assert_eq!(reply.status, 200, "{provider}: {}", reply.text());
+        assert_eq!(reply.headers.get("x-aiproxy-warnings"), None, "{provider}");
+        let json = reply.json();
+        assert_eq!(json["object"], "response", "{provider}");
+        assert!(json["id"].as_str().unwrap().starts_with("resp_"), "{json}");
+        assert_eq!(
+            json["output"][0]["content"][0]["text"], "hello",
+            "{provider}"
+        );
+        assert_eq!(json["usage"]["total_tokens"], 5, "{provider}");
+        assert_eq!(
+            (&json["instructions"], &json["metadata"]["k"]),
+            (&"Be kind.".into(), &"v".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn built_in_tools_are_refused_by_name_where_the_provider_has_none() {
+    let mut upstream = Upstream::start().await;
+    let server = Server::of(&of("anthropic", &upstream));
+    let body = r#"{"model":"m1","input":"hi","tools":[{"type":"web_search"}]}"#;
+    let reply = Ask::post("/up/v1/responses", body).whole(&server).await;
+    reply.fails_about(
+        400,
+        &["anthropic cannot take the built-in tool `web_search`"],
+    );
+    upstream.was_not_called();
+}
+
 #[tokio::test]
 async fn each_provider_is_asked_at_its_own_path_and_answers_as_openai_does() {
     for (provider, answer, target) in [

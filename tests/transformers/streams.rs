@@ -207,14 +207,19 @@ async fn a_streaming_path_is_asked_as_a_whole_one() {
 }
 
 #[tokio::test]
-async fn responses_cannot_be_replayed_and_are_refused() {
-    let mut upstream = Upstream::start().await;
+async fn responses_are_replayed_as_their_own_events() {
+    let said = r#"{"id":"resp_1","model":"m1","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Hi"}]}]}"#;
+    let json = [("content-type", "application/json")];
+    let upstream = Upstream::answering(response(200, &json, said)).await;
     let profile = ProfileText::openai(&upstream);
-    let server = Server::of(&mocked(profile, Plugin::Response, "{}"));
-    let body = r#"{"model":"m1","input":"hi","stream":true}"#;
+    let server = Server::of(&mocked(profile, Plugin::Response, r#"{"seen":true}"#));
+    let body = r#"{"model":"m1","input":"hi","instructions":"Be kind.","stream":true}"#;
     let reply = Ask::post("/up/v1/responses", body).whole(&server).await;
-    reply.fails_about(400, &["ask without `stream`"]);
-    upstream.was_not_called();
+    assert_eq!(reply.headers.get("x-aiproxy-stream"), Some("buffered"));
+    let text = reply.text();
+    assert!(text.starts_with("event: response.created\n") && !holds(&reply.body, DONE));
+    assert!(text.contains(r#""delta":"Hi""#) && text.contains(r#""instructions":"Be kind.""#));
+    assert!(text.contains("event: response.completed\n"));
     let text = r#"{"id":"r1","output":[]}"#;
     let upstream =
         Upstream::answering(response(200, &[("content-type", "application/json")], text)).await;

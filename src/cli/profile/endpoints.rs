@@ -104,7 +104,6 @@ impl Asked<'_> {
         ];
         operations.extend(read.into_iter().filter(|operation| {
             *operation != own && self.provider.egress(&self.call(*operation)).is_some()
-                || *operation == Operation::Responses && self.provider.forwards_unread(*operation)
         }));
         all.extend(operations.into_iter().map(|operation| self.one(operation)));
         let forwards = profile.aiproxy.other_paths == OtherPaths::Forward
@@ -117,7 +116,11 @@ impl Asked<'_> {
     }
 
     fn one(&self, operation: Operation) -> Endpoint {
-        let call = self.call(operation);
+        let mut call = self.call(operation);
+        if operation == Operation::Responses && self.provider.egress(&call).is_none() {
+            // It is translated.
+            call = self.call(Operation::Chat);
+        }
         let reads = self.provider.egress(&call).is_some();
         let url = if operation == Operation::Preserve {
             self.unread(&format!("/{REST}"))

@@ -21,7 +21,9 @@ use crate::llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Finish,
 
 pub(super) use fault::{decode_error, encode_fault};
 pub(super) use logprobs::write_flat;
-pub(super) use request::{decode_shared, encode_shared, extra, own_fields};
+pub(super) use request::{
+    Names, decode_shared, encode_shared, extra, media, media_type, own_fields, url,
+};
 pub(super) use stream::{DONE, whole};
 pub(super) use usage::{Usage as WireUsage, usage_json};
 

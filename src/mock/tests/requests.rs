@@ -9,11 +9,11 @@ async fn requests_that_are_none_are_refused_in_openais_words() {
         ("GET", "/", "", 404, json!(null), "Invalid URL (GET /)"),
         (
             "POST",
-            "/v1/responses",
+            "/v1/response",
             "{}",
             404,
             json!(null),
-            "Invalid URL (POST /v1/responses)",
+            "Invalid URL (POST /v1/response)",
         ),
         (
             "POST",

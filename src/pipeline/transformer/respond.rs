@@ -11,7 +11,7 @@ use crate::{
     dialect::{
         Egress, Fault, Ingress, anthropic::Anthropic, anthropic_complete::AnthropicComplete,
         bedrock::Converse, cohere, gemini::Gemini, ollama, openai_chat::OpenAiChat,
-        openai_completions::OpenAiCompletions, tgi::Tgi,
+        openai_completions::OpenAiCompletions, openai_responses::OpenAiResponses, tgi::Tgi,
     },
     exchange::{Head, Recorder, Stage},
     llm::{ChatResponse, Choice, Finish, Format, Part},
@@ -246,8 +246,9 @@ fn of_client(plan: &Plan) -> &'static dyn Egress {
         Format::Ollama if completes => &ollama::Generate,
         Format::Ollama => &ollama::Ollama,
         Format::HuggingFace => &Tgi,
-        Format::OpenAi | Format::Responses if completes => &OpenAiCompletions,
-        Format::OpenAi | Format::Responses => &OpenAiChat,
+        Format::OpenAi if completes => &OpenAiCompletions,
+        Format::OpenAi => &OpenAiChat,
+        Format::Responses => &OpenAiResponses,
     }
 }
 

@@ -272,7 +272,7 @@ fn file(block: &mut Map<String, Value>) -> Result<Part, Error> {
 }
 
 /// The type of bytes that come without one: OpenAI reads PDF unless the name says otherwise.
-fn media_type(name: &str) -> &'static str {
+pub(in crate::dialect) fn media_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
         "txt" | "log" => "text/plain",
@@ -287,7 +287,7 @@ fn media_type(name: &str) -> &'static str {
 }
 
 /// A `data:` URL becomes its bytes; others stay where they are.
-fn media(mut url: String) -> Media {
+pub(in crate::dialect) fn media(mut url: String) -> Media {
     const MARK: &str = ";base64,";
     if let Some(at) = url.strip_prefix("data:").and_then(|rest| rest.find(MARK)) {
         let start = "data:".len();

@@ -11,6 +11,9 @@ mod turns;
 
 pub(in crate::dialect) use decode::{decode, extra, shared as decode_shared};
 pub(in crate::dialect) use encode::{encode, own_fields, shared as encode_shared};
+pub(in crate::dialect) use message::{media, media_type};
+pub(in crate::dialect) use names::Names;
+pub(in crate::dialect) use turns::url;
 
 use serde_json::{Map, Value};
 

@@ -10,14 +10,14 @@ const LONGEST: usize = 64;
 
 /// The names of a request's tools that have to change.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(in crate::dialect) struct Names {
     /// The name sent, the client's own.
     changed: Vec<(String, String)>,
 }
 
 impl Names {
     /// Of the tools on offer and of those called before.
-    pub(super) fn of(request: &ChatRequest) -> Names {
+    pub(in crate::dialect) fn of(request: &ChatRequest) -> Names {
         let called = request
             .messages
             .iter()
@@ -50,13 +50,13 @@ impl Names {
     }
 
     /// The name to send.
-    pub(super) fn sent<'a>(&'a self, own: &'a str) -> &'a str {
+    pub(in crate::dialect) fn sent<'a>(&'a self, own: &'a str) -> &'a str {
         let changed = self.changed.iter().find(|(_, name)| name == own);
         changed.map_or(own, |(sent, _)| sent)
     }
 
     /// How answers are undone.
-    pub(super) fn restore(self) -> Restore {
+    pub(in crate::dialect) fn restore(self) -> Restore {
         Restore {
             tools: self.changed,
             answer_tool: None,

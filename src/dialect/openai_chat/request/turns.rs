@@ -264,7 +264,7 @@ fn joined(blocks: Vec<Value>, between: &str) -> Value {
     }
 }
 
-fn url(source: &Media) -> String {
+pub(in crate::dialect) fn url(source: &Media) -> String {
     match source {
         Media::Url(url) => url.clone(),
         Media::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
