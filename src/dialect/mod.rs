@@ -111,6 +111,25 @@ pub trait Ingress: Sync {
     /// If it is none of this format.
     fn decode_request(&self, body: &[u8]) -> Result<ChatRequest, Error>;
 
+    /// Makes a request ready for providers of other formats.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what this format's provider alone has, and nothing can stand for.
+    fn leave(&self, _request: &mut ChatRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether a header, in lower case, says something to servers of this format alone.
+    fn owns_header(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The query parameters that say something to servers of this format alone.
+    fn own_query(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Writes a whole answer.
     fn encode_response(&self, response: &ChatResponse) -> Vec<u8>;
 
@@ -283,6 +302,8 @@ pub struct Fault {
     pub code: Option<String>,
     /// OpenAI's `error.param`: the field at fault.
     pub param: Option<String>,
+    /// What support asks for; in formats whose errors tell it.
+    pub request_id: Option<String>,
     /// The provider's own body, where it was JSON of another shape; goes under `error.provider`.
     pub provider: Option<String>,
     /// The provider's own body, where it goes to the client as it is: an error of the client's own format, or no JSON at all.

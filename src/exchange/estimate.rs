@@ -106,6 +106,8 @@ enum Take {
     Keyed,
     /// Strings right here and in arrays.
     Here,
+    /// The same, or all of an object: the arguments of a call.
+    Input,
     /// The conversation: its elements are messages.
     Messages,
     /// All, keys included: what describes a tool.
@@ -116,9 +118,10 @@ impl Take {
     /// What stands under `key`, in any provider's format. Base64, URLs, ids and settings are no text.
     fn under(key: &str) -> Take {
         match key {
-            "content" | "text" | "prompt" | "suffix" | "input" | "inputs" | "texts" | "system"
+            "content" | "text" | "prompt" | "suffix" | "inputs" | "texts" | "system"
             | "instructions" | "preamble" | "message" | "arguments" | "thinking"
             | "reasoning_content" | "refusal" | "output" => Take::Here,
+            "input" => Take::Input,
             "messages" | "contents" | "chat_history" => Take::Messages,
             "tools" | "functions" | "toolConfig" | "response_format" => Take::All,
             _ => Take::Keyed,
@@ -147,14 +150,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if matches!(self.take, Take::Here | Take::All) {
+        if matches!(self.take, Take::Here | Take::Input | Take::All) {
             self.prompt.push(text);
         }
         Ok(())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        if self.take == Take::Here {
+        if matches!(self.take, Take::Here | Take::Input) {
             self.prompt.ids += 1;
         }
         Ok(())
@@ -178,10 +181,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Walk { prompt, take } = self;
-        let below = if take == Take::Messages {
-            Take::Keyed
-        } else {
-            take
+        let below = match take {
+            Take::Messages => Take::Keyed,
+            // A list of inputs holds messages.
+            Take::Input => Take::Here,
+            take => take,
         };
         while seq
             .next_element_seed(Walk {
@@ -199,6 +203,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Walk { prompt, take } = self;
+        let take = if take == Take::Input { Take::All } else { take };
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             if take == Take::All {
                 prompt.push(&key);
@@ -242,6 +247,10 @@ mod tests {
             (
                 r#"{"system":[{"type":"text","text":"s"}],"messages":[{"content":[{"type":"thinking","thinking":"t","signature":"x"}]}]}"#,
                 "s\nt",
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"tool_use","id":"x","name":"f","input":{"city":"Rome"}}]}]}"#,
+                "city\nRome",
             ),
             (
                 r#"{"contents":[{"parts":[{"text":"g"},{"inlineData":{"data":"AAAA"}}]}]}"#,

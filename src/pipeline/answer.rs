@@ -21,7 +21,7 @@ use super::{
 use crate::{
     dialect::{Egress, Fault},
     exchange::{Head, Recorder, Stage},
-    llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, events_of},
+    llm::{Accumulator, ChatResponse, EmbedRequest, EmbedResponse, Format, events_of},
     provider::Operation,
     transport::{Body, full},
     wire::{Framer, Framing, MAX_FRAME},
@@ -151,7 +151,15 @@ pub(super) fn read(
     egress: &dyn Egress,
 ) -> Result<Read, Fault> {
     if !parts.status.is_success() {
-        return Err(egress.decode_error(parts.status.as_u16(), body));
+        let mut fault = egress.decode_error(parts.status.as_u16(), body);
+        // An error in OpenAI's words says nothing to a client of a third format; text that is no JSON at all still does.
+        let third = !plan.same_format && plan.ingress.format() != Format::OpenAi;
+        if third && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+            let told = fault.verbatim.take();
+            let told = told.and_then(|told| String::from_utf8(told.to_vec()).ok());
+            fault.provider = fault.provider.or(told);
+        }
+        return Err(fault);
     }
     let media_type = media_type(&parts.headers);
     let framing = egress.framing(&media_type);

@@ -124,6 +124,11 @@ pub(super) fn compose(
     let wire = wire.finish(original);
 
     let mut headers = headers::upstream(&inbound.headers, allow_override);
+    let mut foreign: &[&str] = &[];
+    if !same_format {
+        headers::forget(&mut headers, |name| inbound.ingress.owns_header(name));
+        foreign = inbound.ingress.own_query();
+    }
     headers
         .entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));
@@ -150,7 +155,7 @@ pub(super) fn compose(
     route.provider.headers(&mut headers, &call);
 
     let own = route.provider.query(&call).filter(|_| !call.native);
-    let uri = with_query(uri, inbound, secrets, allow_override, own)?;
+    let uri = with_query(uri, inbound, secrets, allow_override, own, foreign)?;
     let request = assemble(http::Method::POST, uri, headers, full(wire.clone()));
     let request = sign(request, &wire, route.provider, secrets, now)?;
     // Answers that go on as they come repeat what they repeat.
@@ -257,6 +262,12 @@ fn translate(
     let mut chat = inbound.ingress.decode_request(body).map_err(refused)?;
     chat.model = Some(decided.model.clone());
     chat.stream = decided.stream;
+    // Clients of formats that always tell the usage did not ask for it.
+    let never = inbound.profile.aiproxy.ask_usage == AskUsage::Never;
+    chat.stream_usage &= !never || decided.asked_usage;
+    if egress.format() != inbound.ingress.format() {
+        inbound.ingress.leave(&mut chat).map_err(refused)?;
+    }
     settings::on_chat(&mut chat, inbound, route);
     Ok(Translated {
         encoded: egress.encode_request(&chat).map_err(refused)?,
@@ -269,6 +280,7 @@ fn translate(
 fn called(asked: &Ingredients<'_>) -> Called {
     let prefix = match asked.inbound.target.operation() {
         _ if asked.inbound.ingress.format() == Format::Responses => "resp_",
+        _ if asked.inbound.ingress.format() == Format::Anthropic => "msg_",
         Operation::Completions => "cmpl-",
         _ => "chatcmpl-",
     };
@@ -306,13 +318,14 @@ pub(super) fn put_key(headers: &mut HeaderMap, secrets: &Secrets, allow_override
     }
 }
 
-/// The upstream's URL with the client's query and the profile's parameter.
+/// The upstream's URL with the client's query, without its `foreign` parameters, and the profile's own.
 pub(super) fn with_query(
     uri: Uri,
     inbound: &Inbound,
     secrets: &Secrets,
     allow_override: bool,
     own: Option<(&'static str, String)>,
+    foreign: &[&str],
 ) -> Result<Uri, Fault> {
     let param = secrets
         .param
@@ -320,7 +333,7 @@ pub(super) fn with_query(
         .filter(|(.., location)| *location == ParamLocation::Query);
     let client = inbound.query.as_deref();
     let stands = param.is_some_and(|(name, ..)| allow_override && headers::has(client, name));
-    let mut removed = Vec::new();
+    let mut removed = foreign.to_vec();
     if !allow_override {
         removed.push("key");
     }

@@ -136,7 +136,7 @@ pub(super) fn downstream(
         let dropped = is_hop_by_hop(name)
             || (*name == SET_COOKIE && !keep_cookies)
             || name.as_str().starts_with("access-control-")
-            || (body_changed && is_about_the_body(name))
+            || (body_changed && is_about_the_body(name.as_str()))
             || listed.iter().any(|listed| listed == name.as_str());
         if !dropped {
             out.append(name.clone(), value.clone());
@@ -147,12 +147,17 @@ pub(super) fn downstream(
 
 /// Takes off what describes a body that is no longer the client's: its coding, its length, its digests.
 pub(super) fn forget_body(headers: &mut HeaderMap) {
-    let about: Vec<HeaderName> = headers
+    forget(headers, is_about_the_body);
+}
+
+/// Takes these off.
+pub(super) fn forget(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_about_the_body(name))
+        .filter(|name| which(name.as_str()))
         .cloned()
         .collect();
-    for name in about {
+    for name in names {
         headers.remove(name);
     }
 }
@@ -191,10 +196,12 @@ pub(super) fn content_type_of(text: &str, old: Option<&HeaderValue>) -> HeaderVa
 }
 
 /// Length, coding and validators of one particular body.
-fn is_about_the_body(name: &HeaderName) -> bool {
-    [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED].contains(name)
+fn is_about_the_body(name: &str) -> bool {
+    [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED]
+        .iter()
+        .any(|known| known == name)
         || matches!(
-            name.as_str(),
+            name,
             "content-md5"
                 | "digest"
                 | "content-digest"

@@ -8,6 +8,7 @@ mod answer;
 mod capped;
 mod checks;
 mod compose;
+mod count;
 mod glance;
 mod headers;
 mod inflate;
@@ -44,6 +45,7 @@ use crate::{
 };
 
 pub use answer::finish;
+pub use count::count;
 pub use inflate::{Coding, Inflated, inflate};
 pub use relay::Relay;
 pub use route::{Asked, Target, operation_of, options};

@@ -20,6 +20,8 @@ use crate::{
 pub enum Target {
     /// An operation that aiproxy knows by its path, and what follows the path.
     Operation(Operation, String),
+    /// How many tokens a conversation is, asked at this path.
+    Count(String),
     /// Any path, forwarded unread (`preserve`, `other_paths = "forward"`).
     Unread(String),
 }
@@ -30,6 +32,7 @@ impl Target {
     pub fn operation(&self) -> Operation {
         match self {
             Target::Operation(operation, _) => *operation,
+            Target::Count(_) => Operation::Chat,
             Target::Unread(_) => Operation::Preserve,
         }
     }
@@ -37,14 +40,18 @@ impl Target {
     /// Whether aiproxy reads the bodies.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        matches!(self, Target::Operation(operation, _) if operation.is_read())
+        match self {
+            Target::Operation(operation, _) => operation.is_read(),
+            Target::Count(_) => true,
+            Target::Unread(_) => false,
+        }
     }
 
     /// The path below the API root.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Target::Operation(_, path) | Target::Unread(path) => path,
+            Target::Operation(_, path) | Target::Count(path) | Target::Unread(path) => path,
         }
     }
 }

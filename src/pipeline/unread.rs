@@ -63,7 +63,7 @@ pub(super) async fn forward(
     }
     let call = call(inbound, route);
     let uri = match &inbound.target {
-        Target::Operation(..) => provider::uri(route.provider, &call)?,
+        Target::Operation(..) | Target::Count(_) => provider::uri(route.provider, &call)?,
         Target::Unread(path) => provider::unread_uri(route.provider, &call, path)?,
     };
     let allow_override = route.auth.allow_override;
@@ -74,7 +74,7 @@ pub(super) async fn forward(
     put_key(&mut sent, secrets, allow_override);
     route.provider.headers(&mut sent, &call);
     let query = route.provider.query(&call);
-    let uri = with_query(uri, inbound, secrets, allow_override, query)?;
+    let uri = with_query(uri, inbound, secrets, allow_override, query, &[])?;
     let seen = SeenModel::default();
     let watches = route.proxy.model_name_header && headers::is_json(&inbound.headers);
     let wire = payload.whole();

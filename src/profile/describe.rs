@@ -155,6 +155,7 @@ fn kind_in_words(shape: Shape) -> String {
         Shape::Milliseconds => "milliseconds".into(),
         Shape::Number => "number".into(),
         Shape::Table(_) => "table".into(),
+        Shape::Map => "table of strings".into(),
     }
 }
 
@@ -202,6 +203,9 @@ fn key_schema(key: &Key) -> Value {
         Shape::Milliseconds => json!({"type": "integer", "minimum": 1}),
         Shape::Number => json!({"type": "number"}),
         Shape::Table(keys) => Value::Object(table_schema(keys)),
+        Shape::Map => {
+            json!({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}})
+        }
     };
     let mut schema = Map::new();
     schema.insert("description".into(), key.summary().into());

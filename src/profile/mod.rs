@@ -33,6 +33,7 @@ pub use schema::{
         AiProxy, AiRequestTransformer, AiResponseTransformer, Auth, Llm, Logging, Model, Options,
         Target,
     },
+    models::ModelMap,
     settings::{Settings, Upstream},
     values::{
         AskUsage, HttpUrl, LlmFormat, OptionsMode, OtherPaths, ParamLocation, ProviderName,

@@ -93,6 +93,28 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The text at a key that the profile itself names; nothing if that is `bad`, was there `before`, or has no text.
+    pub(crate) fn entry(
+        &mut self,
+        entry: &Entry,
+        bad: impl Fn(&str) -> Option<String>,
+        before: &[(String, String)],
+    ) -> Option<String> {
+        let twice = || {
+            let known = before.iter().any(|(known, _)| *known == entry.key);
+            known.then(|| "is set twice".to_owned())
+        };
+        if let Some(why) = bad(&entry.key).or_else(twice) {
+            let message = format!("{} {why}{}", self.named(entry), self.within());
+            self.note(entry, message, None);
+            return None;
+        }
+        self.path.push((entry.key.clone(), entry.span.clone()));
+        let text = self.text(&entry.value, Shape::Text).map(str::to_owned);
+        self.path.pop();
+        text
+    }
+
     /// A string. Kong refuses empty ones.
     pub(crate) fn text<'n>(&mut self, node: &'n Node, shape: Shape) -> Option<&'n str> {
         match &node.kind {

@@ -31,6 +31,13 @@ pub(crate) fn check(document: &Document, root: &Node, found: &mut Vec<Finding>) 
     if let RoutePath::Pattern(pattern) = &document.aiproxy.path {
         checker.pattern(&["aiproxy", "path"], pattern::route(pattern).err());
     }
+    if document.ai_proxy.is_none() && !document.aiproxy.models.is_empty() {
+        checker.fail(
+            &["aiproxy", "models"],
+            "[aiproxy.models] needs [ai-proxy]",
+            "a plain HTTP backend has no models",
+        );
+    }
     if let Some(proxy) = &document.ai_proxy {
         checker.target(
             &["ai-proxy"],

@@ -138,6 +138,7 @@ fn set(document: &mut DocumentMut, setting: &Setting) -> Result<(), ProfileError
     leaves(Document::KEYS, &mut Vec::new(), &mut all);
     let (path, shape) = match find(&all, &setting.key, document) {
         Found::One(path, shape) => (path.clone(), Some(shape)),
+        Found::Own(path) => (path, Some(Shape::Text)),
         Found::Several(paths) => {
             let key = &setting.key;
             return wrong(
@@ -214,6 +215,8 @@ fn leaves(keys: &'static [Key], path: &mut Vec<String>, out: &mut Vec<Leaf>) {
 
 enum Found<'a> {
     One(&'a Vec<String>, Shape),
+    /// A key of the profile's own.
+    Own(Vec<String>),
     Several(Vec<String>),
     None,
 }
@@ -222,6 +225,18 @@ enum Found<'a> {
 fn find<'a>(all: &'a [Leaf], text: &str, document: &DocumentMut) -> Found<'a> {
     if let Some((path, shape)) = all.iter().find(|(path, _)| path.join(".") == text) {
         return Found::One(path, *shape);
+    }
+    // Below a table whose keys are the profile's own, all that follows is one of them.
+    let below = |path: &[String]| {
+        let [.., table] = path else { return None };
+        let whole = format!("{}.", path.join("."));
+        let key = text.strip_prefix(&whole);
+        key.or_else(|| text.strip_prefix(table.as_str())?.strip_prefix('.'))
+    };
+    for (path, _) in all.iter().filter(|(_, shape)| matches!(shape, Shape::Map)) {
+        if let Some(key) = below(path).filter(|key| !key.is_empty()) {
+            return Found::Own([path.as_slice(), &[key.to_owned()]].concat());
+        }
     }
     let asked: Vec<&str> = text.split('.').collect();
     let ends = |path: &[String]| {

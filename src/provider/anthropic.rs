@@ -50,6 +50,11 @@ impl Provider for Anthropic {
         );
     }
 
+    /// <https://platform.claude.com/docs/en/api/messages-count-tokens>.
+    fn counts_tokens(&self) -> Option<&'static str> {
+        Some("/v1/messages/count_tokens")
+    }
+
     /// It tells the usage unasked.
     fn adjust(&self, body: &mut Envelope<'_>, call: &Call<'_>, _: &str, _: &mut Vec<Loss>) {
         if call.operation.is_read() {
@@ -57,7 +62,6 @@ impl Provider for Anthropic {
         }
     }
 
-    /// It refuses fields that it does not know.
     /// Its API is its own.
     fn forwards_unread(&self, operation: Operation) -> bool {
         operation == Operation::Preserve

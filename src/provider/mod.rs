@@ -298,6 +298,11 @@ pub trait Provider: Sync {
         None
     }
 
+    /// The path below its origin at which it counts the tokens of a chat request of its own; `None`: nowhere.
+    fn counts_tokens(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Departures from the format that it claims to speak, of the host that is asked. Runs on the wire body, so whether translated or not.
     ///
     /// What a client asked for and the provider cannot take goes into `lost`: nothing is dropped in silence.

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, VARY},
     request::Parts,
 };
@@ -15,24 +15,31 @@ use http::{
 use super::{
     admin::{self, json_answer, only_read},
     gate::{Gate, Origin},
-    intake::{self, Budget},
+    intake::{self, Budget, Held},
     listen::Peer,
-    models,
+    models, naming,
     router::{self, Place, Way},
     served::Served,
 };
 use crate::{
     dialect::{Fault, Ingress, any_native, openai_chat::OpenAiChat},
-    exchange::{Connections, Head, Ledger, Recorder, Stage},
+    exchange::{Connections, ExchangeId, Head, Ledger, Recorder, Stage},
     keys::Keys,
+    llm::Format,
     pipeline::{
-        Asked, Env, Failure, Outcome, Payload, body_limit, finish, operation_of, prepare, send,
-        too_large,
+        Asked, Env, Failure, Outcome, Payload, Target, body_limit, count, finish, operation_of,
+        prepare, send, too_large,
     },
     profile::{Profile, Vault},
     transport::{Body, Transport, full},
     wire::envelope::Envelope,
 };
+
+/// Anthropic's name of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// What other providers call it.
+const OTHER_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const EXCHANGE: HeaderName = HeaderName::from_static("x-aiproxy-exchange");
 
@@ -133,7 +140,7 @@ impl App {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         match self.gate.pass(&mut parts) {
-            Err(fault) => refuse(fault),
+            Err(fault) => refuse_at(parts.uri.path(), fault),
             Ok(Origin::Own) => self.answer(parts, body).await,
             Ok(Origin::Allowed(origin)) => {
                 let preflight = parts.method == Method::OPTIONS
@@ -161,7 +168,7 @@ impl App {
         match router::place(&served, &parts.uri) {
             Err(fault) => {
                 intake::skip(&parts.headers, body);
-                refuse(fault)
+                refuse_at(parts.uri.path(), fault)
             }
             Ok(Place::Admin(path)) => {
                 intake::skip(&parts.headers, body);
@@ -169,6 +176,9 @@ impl App {
             }
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())
+            }
+            Ok(Place::Profile(way)) if naming::maps(&way) && parts.method == Method::POST => {
+                self.through_map(&served, way, parts, body).await
             }
             Ok(Place::Profile(way)) => {
                 self.exchange(way, parts, |app, way, parts, slot| {
@@ -190,10 +200,25 @@ impl App {
         if let Some(refused) = only_read(&parts.method) {
             return refused;
         }
+        let list = models::list(served, profile, &*self.vault);
+        // Both SDKs ask at this path.
+        let anthropic = parts.headers.contains_key("anthropic-version");
+        let form = if anthropic {
+            models::as_anthropic
+        } else {
+            models::as_openai
+        };
         match id {
-            None => json_answer(models::list(served, profile, &*self.vault).to_string()),
-            Some(id) => models::one(served, profile, id, &*self.vault)
-                .map_or_else(refuse, |model| json_answer(model.to_string())),
+            None => json_answer(form(list).to_string()),
+            Some(id) => match models::one(list, id) {
+                Ok(model) => json_answer(
+                    form(vec![model])
+                        .pointer("/data/0")
+                        .map_or_else(String::new, ToString::to_string),
+                ),
+                Err(fault) if anthropic => refuse_at("/v1/messages", fault),
+                Err(fault) => refuse(fault),
+            },
         }
     }
 
@@ -206,17 +231,18 @@ impl App {
         body: Body,
     ) -> Response<Body> {
         let Some(default) = served.default_profile() else {
-            return refuse(Fault::invalid(404, "no profile is served here"));
+            return refuse_at(&path, Fault::invalid(404, "no profile is served here"));
         };
         let query = parts.uri.query();
         let named_by_body = operation_of(path.trim_end_matches('/'))
             .is_some_and(|(operation, _)| operation.is_read())
-            || any_native(path.trim_end_matches('/'), query).is_some();
+            || any_native(path.trim_end_matches('/'), query).is_some()
+            || router::speaker(&path).format() == Format::Anthropic;
         if !named_by_body || parts.method != Method::POST {
             return match Way::of(default, &path, query, Asked::Body) {
                 Err(fault) => {
                     intake::skip(&parts.headers, body);
-                    refuse(fault)
+                    refuse_at(&path, fault)
                 }
                 Ok(way) => {
                     self.exchange(way, parts, |app, way, parts, slot| {
@@ -229,15 +255,46 @@ impl App {
         let limit = served.body_limit();
         let held = match intake::read(&parts.headers, body, limit, &self.budget).await {
             Ok(held) => held,
-            Err(fault) => return refuse(fault),
+            Err(fault) => return refuse_at(&path, fault),
         };
         let (profile, asked) = named(served, &held.bytes, default);
-        let limit = body_limit(&profile);
-        if limit > 0 && held.bytes.len() as u64 > limit {
-            return refuse(too_large());
+        let way = Way::of(profile, &path, parts.uri.query(), asked);
+        self.mapped(served, way, parts, held).await
+    }
+
+    /// The profile's own `models` may send a request elsewhere.
+    async fn through_map(
+        &self,
+        served: &Served,
+        way: Way,
+        parts: Parts,
+        body: Body,
+    ) -> Response<Body> {
+        let limit = body_limit(&way.profile);
+        match intake::read(&parts.headers, body, limit, &self.budget).await {
+            Ok(held) => self.mapped(served, Ok(way), parts, held).await,
+            Err(fault) => refuse_at(parts.uri.path(), fault),
         }
-        match Way::of(profile, &path, parts.uri.query(), asked) {
-            Err(fault) => refuse(fault),
+    }
+
+    /// The body is here, so it is known where the request goes.
+    async fn mapped(
+        &self,
+        served: &Served,
+        way: Result<Way, Fault>,
+        parts: Parts,
+        held: Held,
+    ) -> Response<Body> {
+        let way = way.and_then(|way| {
+            let way = naming::mapped(served, way, parts.uri.query(), &held.bytes)?;
+            let limit = body_limit(&way.profile);
+            if limit > 0 && held.bytes.len() as u64 > limit {
+                return Err(too_large());
+            }
+            Ok(way)
+        });
+        match way {
+            Err(fault) => refuse_at(parts.uri.path(), fault),
             Ok(way) => {
                 self.exchange(way, parts, move |app, way, parts, slot| {
                     Box::pin(async move {
@@ -292,6 +349,10 @@ impl App {
             now: SystemTime::now(),
         };
         let inbound = way.inbound(parts);
+        if let (Target::Count(_), Payload::Whole(body)) = (&inbound.target, &payload) {
+            let body = body.clone();
+            return count(env, inbound, body, slot).await;
+        }
         let Some(recorder) = slot else {
             return Err(Fault::upstream(500, "the request has no record").into());
         };
@@ -309,13 +370,20 @@ impl App {
         let recorder = self.ledger.open(Arc::clone(&way.profile.name));
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         recorder.received(peer, &parts.method, parts.uri.path());
-        let id = HeaderValue::from_str(recorder.id().as_str()).ok();
+        let exchange = recorder.id();
+        let id = HeaderValue::from_str(exchange.as_str()).ok();
         let mut slot = Some(recorder);
         let ingress = way.ingress;
         let mut response = match run(self, way, parts, &mut slot).await {
             Ok(response) => response,
-            Err(failure) => {
+            Err(mut failure) => {
                 let message = failure.fault.message.clone();
+                if ingress.format() == Format::Anthropic
+                    && let Some(recorder) = &slot
+                {
+                    let id = request_id(&failure.headers, recorder.id());
+                    failure.fault.request_id = id.to_str().ok().map(str::to_owned);
+                }
                 let response = failure.render(ingress);
                 if let Some(mut recorder) = slot.take() {
                     recorder.stage(Stage::Returned, response.body(), || {
@@ -327,6 +395,10 @@ impl App {
                 response.map(full)
             }
         };
+        if ingress.format() == Format::Anthropic && !response.headers().contains_key(REQUEST_ID) {
+            let id = request_id(response.headers(), exchange);
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
         if let Some(id) = id {
             response.headers_mut().insert(EXCHANGE, id);
         }
@@ -377,6 +449,28 @@ fn named(served: &Served, body: &Bytes, default: Arc<Profile>) -> (Arc<Profile>,
 #[must_use]
 pub fn render(ingress: &dyn Ingress, failure: Failure) -> Response<Body> {
     failure.render(ingress).map(full)
+}
+
+/// What the provider calls a request, else what it is called here.
+fn request_id(headers: &HeaderMap, exchange: ExchangeId) -> HeaderValue {
+    let told = headers.get(REQUEST_ID).or(headers.get(OTHER_REQUEST_ID));
+    told.cloned().unwrap_or_else(|| {
+        HeaderValue::from_str(&format!("req_{exchange}"))
+            .unwrap_or(HeaderValue::from_static("req_unknown"))
+    })
+}
+
+/// A refusal before there is an exchange, in the format that the path belongs to.
+fn refuse_at(path: &str, mut fault: Fault) -> Response<Body> {
+    let ingress = router::speaker(path);
+    if ingress.format() != Format::Anthropic {
+        return render(ingress, fault.into());
+    }
+    let id = request_id(&HeaderMap::new(), ExchangeId::random());
+    fault.request_id = id.to_str().ok().map(str::to_owned);
+    let mut response = render(ingress, fault.into());
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
 }
 
 /// A refusal before there is an exchange.

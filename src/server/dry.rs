@@ -8,11 +8,12 @@ use http::request::Parts;
 use super::{
     Served,
     intake::{self, Budget},
+    naming,
     router::{Place, place},
 };
 use crate::{
     dialect::Fault,
-    pipeline::{Inbound, body_limit},
+    pipeline::{Inbound, Target, body_limit},
     profile::Profile,
     transport::full,
 };
@@ -38,17 +39,20 @@ pub async fn inbound(
         .map_err(|_| Fault::invalid(400, "the path holds a character that URLs cannot hold"))?;
     let served = Served::new(vec![Arc::clone(profile)]);
     match place(&served, &parts.uri)? {
-        Place::Profile(way) => {
+        Place::Profile(way) if !matches!(way.target, Target::Count(_)) => {
             if !way.target.is_read() && !profile.has_transformer() {
                 return Ok((way.inbound(parts), body));
             }
             let (limit, budget) = (body_limit(profile), Budget::new(MEMORY));
             let held = intake::read(&parts.headers, full(body), limit, &budget).await?;
+            let way = naming::mapped(&served, way, parts.uri.query(), &held.bytes)?;
             Ok((way.inbound(parts), held.bytes.clone()))
         }
-        Place::Models { .. } | Place::Root { .. } | Place::Admin(_) => Err(Fault::invalid(
-            404,
-            "this path is answered by the listener itself: no profile sees it",
-        )),
+        Place::Profile(_) | Place::Models { .. } | Place::Root { .. } | Place::Admin(_) => {
+            Err(Fault::invalid(
+                404,
+                "this path is answered by the listener itself: no profile sees it",
+            ))
+        }
     }
 }

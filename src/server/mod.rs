@@ -10,6 +10,7 @@ mod gate;
 mod intake;
 mod listen;
 mod models;
+mod naming;
 mod reload;
 mod router;
 mod served;

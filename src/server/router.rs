@@ -7,9 +7,9 @@ use http::{Uri, request::Parts};
 use super::served::Served;
 use crate::{
     dialect::{
-        Fault, Ingress, Native, Task, native, native_default, openai_chat::OpenAiChat,
-        openai_completions::OpenAiCompletions, openai_embeddings::OpenAiEmbeddings,
-        openai_responses::OpenAiResponses,
+        Fault, Ingress, Native, Task, anthropic::Anthropic, native, native_default,
+        openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
+        openai_embeddings::OpenAiEmbeddings, openai_responses::OpenAiResponses,
     },
     llm::Format,
     pipeline::{Asked, Inbound, Target, operation_of},
@@ -137,7 +137,8 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
         });
     }
     let spoken = spoken(&profile, taken.rest, uri.query());
-    let named = spoken.is_some() || operation_of(taken.rest.trim_end_matches('/')).is_some();
+    let trimmed = taken.rest.trim_end_matches('/');
+    let named = spoken.is_some() || messages(trimmed).is_some() || operation_of(trimmed).is_some();
     let (target, native, ingress) = if taken.matched && !named {
         own_target(&profile, taken.rest)
     } else {
@@ -165,7 +166,7 @@ fn own_target(profile: &Profile, rest: &str) -> Found {
             (
                 Target::Operation(served, served.path().to_owned()),
                 native.clone(),
-                ingress(own, native.as_ref()),
+                ingress(own, own.path(), native.as_ref()),
             )
         }
     }
@@ -176,7 +177,8 @@ type Found = (Target, Option<Native>, &'static dyn Ingress);
 
 fn unread(rest: &str) -> Found {
     let target = Target::Unread(rest.to_owned());
-    (target, None, ingress(Operation::Preserve, None))
+    let ingress = ingress(Operation::Preserve, target.path(), None);
+    (target, None, ingress)
 }
 
 /// The operation that the provider is asked for, `own` being the profile's: Responses are a conversation where it has none of its own.
@@ -249,10 +251,42 @@ fn operation_for(task: Task) -> Operation {
     }
 }
 
+/// What Anthropic's clients ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Messages {
+    /// An answer.
+    Create,
+    /// How many tokens a request is.
+    Count,
+}
+
+/// Anthropic's own paths, below a profile's name or with `/v1` alone. They name the client's format, whatever the profile's other clients
+/// speak.
+fn messages(path: &str) -> Option<Messages> {
+    match path.strip_prefix("/v1").unwrap_or(path) {
+        "/messages" => Some(Messages::Create),
+        "/messages/count_tokens" => Some(Messages::Count),
+        _ => None,
+    }
+}
+
+/// Who reads what is said at a path before it leads anywhere: errors are in the client's format.
+pub(super) fn speaker(path: &str) -> &'static dyn Ingress {
+    let path = path.trim_end_matches('/');
+    let (first, below) = split(path);
+    let below = if ROOTS.contains(&first) { path } else { below };
+    if messages(below).is_some() {
+        &Anthropic
+    } else {
+        &OpenAiChat
+    }
+}
+
 /// Who reads and writes what the client speaks.
-fn ingress(asked: Operation, native: Option<&Native>) -> &'static dyn Ingress {
+fn ingress(asked: Operation, path: &str, native: Option<&Native>) -> &'static dyn Ingress {
     match (native, asked) {
         (Some(native), _) => native.ingress,
+        (None, _) if messages(path).is_some() => &Anthropic,
         (None, Operation::Completions) => &OpenAiCompletions,
         (None, Operation::Embeddings) => &OpenAiEmbeddings,
         (None, Operation::Responses) => &OpenAiResponses,
@@ -308,10 +342,20 @@ fn target(profile: &Profile, rest: &str, query: Option<&str>) -> Result<Found, F
         return Ok(own_target(profile, rest));
     }
     let trimmed = rest.trim_end_matches('/');
-    let spoken = spoken(profile, trimmed, query);
+    let of_anthropic = messages(trimmed);
+    if of_anthropic == Some(Messages::Count) {
+        return Ok((Target::Count(trimmed.to_owned()), None, &Anthropic));
+    }
+    // `llm_format = "anthropic"` passes the path without `/v1` on as the other.
+    let short = || {
+        let format = format(profile).filter(|format| *format == Format::Anthropic)?;
+        native_default(format, Task::Chat).filter(|_| of_anthropic.is_some())
+    };
+    let spoken = spoken(profile, trimmed, query).or_else(short);
     // Where clients speak the provider's own format, OpenAI's paths are paths like any other.
     let found = match &spoken {
         Some(native) => Some((operation_for(native.task), trimmed)),
+        None if of_anthropic.is_some() => Some((Operation::Chat, trimmed)),
         None if format(profile).is_some() => None,
         None => operation_of(trimmed).or_else(|| operation_of(of_azure(proxy, trimmed)?)),
     };
@@ -332,7 +376,7 @@ fn target(profile: &Profile, rest: &str, query: Option<&str>) -> Result<Found, F
                 ),
             ));
         }
-        let ingress = ingress(asked, spoken.as_ref());
+        let ingress = ingress(asked, trimmed, spoken.as_ref());
         let target = Target::Operation(operation, below.to_owned());
         return Ok((target, spoken, ingress));
     }
@@ -420,6 +464,25 @@ mod tests {
         assert_eq!(models("/v1/models/mock"), Some(Some("mock".into())));
         assert_eq!(models("/v1/models/a%2Fb+c/d"), Some(Some("a/b+c/d".into())));
         assert_eq!(models("/v1/modelsx"), None);
+    }
+
+    #[test]
+    fn anthropics_paths_name_its_format() {
+        for (path, expected) in [
+            ("/v1/messages", Format::Anthropic),
+            ("/v1/messages/", Format::Anthropic),
+            ("/v1/messages/count_tokens", Format::Anthropic),
+            ("/gpt/v1/messages", Format::Anthropic),
+            ("/gpt/messages", Format::Anthropic),
+            ("/gpt/messages/count_tokens", Format::Anthropic),
+            ("/messages", Format::OpenAi),
+            ("/v1/messages/batches", Format::OpenAi),
+            ("/gpt/v1/threads/t/messages", Format::OpenAi),
+            ("/gpt/v1messages", Format::OpenAi),
+            ("/v1/chat/completions", Format::OpenAi),
+        ] {
+            assert_eq!(speaker(path).format(), expected, "{path}");
+        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Before the name of a tool's field that no other format has.
+pub(super) const TOOLS: &str = "tools.";
+
 /// The top level as values.
 type Fields = Map<String, Value>;
 
@@ -31,10 +34,11 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatRequest, Error> {
     };
     // Every stream of this format tells its usage.
     request.stream_usage = request.stream;
-    if let Some(system) = take(&mut fields, "system") {
+    let request_system = take(&mut fields, "system");
+    if let Some(system) = &request_system {
         let mut parts = Vec::new();
         match system {
-            Value::String(text) => parts.push(Part::Text(text)),
+            Value::String(text) => parts.push(Part::Text(text.clone())),
             Value::Array(blocks) => parts.extend(
                 blocks
                     .iter()
@@ -53,7 +57,16 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatRequest, Error> {
             parts,
         });
     }
-    fields.shift_remove("messages");
+    let messages = fields.shift_remove("messages");
+    let cached = [
+        request_system.as_ref(),
+        messages.as_ref(),
+        fields.get("tools"),
+    ]
+    .into_iter()
+    .flatten()
+    .find_map(cache_control)
+    .cloned();
     for (index, wire) in raw.messages.into_iter().flatten().enumerate() {
         request.messages.push(
             message(&wire).map_err(|why| Error::Malformed(format!("messages[{index}]: {why}")))?,
@@ -67,6 +80,10 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatRequest, Error> {
         }
     }
     reasoning(&mut fields, &mut request);
+    // Where blocks say what to cache, the request as a whole says it, too: that much can be told to others, and what is lost.
+    if let Some(cached) = cached {
+        fields.entry("cache_control").or_insert(cached);
+    }
     if !fields.is_empty() {
         request.extra = Some(Extra {
             from: Format::Anthropic,
@@ -74,6 +91,18 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatRequest, Error> {
         });
     }
     Ok(request)
+}
+
+/// The first `cache_control` of any block: <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>.
+fn cache_control(value: &Value) -> Option<&Value> {
+    match value {
+        Value::Array(blocks) => blocks.iter().find_map(cache_control),
+        Value::Object(block) => block
+            .get("cache_control")
+            .filter(|value| !value.is_null())
+            .or_else(|| cache_control(block.get("content")?)),
+        _ => None,
+    }
 }
 
 /// The messages, whose calls keep the text of their input (TRAPS 1.15).
@@ -161,7 +190,7 @@ fn message(wire: &RawMessage<'_>) -> Result<Message, String> {
     })
 }
 
-fn contents(content: Option<&RawValue>, parts: &mut Vec<Part>) -> Result<(), String> {
+pub(super) fn contents(content: Option<&RawValue>, parts: &mut Vec<Part>) -> Result<(), String> {
     let Some(content) = content.filter(|content| content.get() != "null") else {
         return Ok(());
     };
@@ -258,6 +287,7 @@ fn tools(fields: &mut Fields, request: &mut ChatRequest) {
                 native.push(tool);
                 continue;
             }
+            hints(&tool, fields);
             request.tools.push(Tool {
                 name: string(&tool, "name"),
                 description: tool
@@ -286,6 +316,26 @@ fn tools(fields: &mut Fields, request: &mut ChatRequest) {
     };
     let one = choice.get("disable_parallel_tool_use");
     request.parallel_tool_calls = one.and_then(Value::as_bool).map(|one| !one);
+}
+
+/// What else is said of a tool, which other formats have no word for.
+fn hints(tool: &Value, fields: &mut Fields) {
+    const KNOWN: &[&str] = &[
+        "type",
+        "name",
+        "description",
+        "input_schema",
+        "strict",
+        "cache_control",
+    ];
+    // How the input is streamed is no matter of what is said.
+    const EMPTY: &[&str] = &["eager_input_streaming"];
+    for (key, value) in tool.as_object().into_iter().flatten() {
+        let says = !matches!(value, Value::Null | Value::Bool(false));
+        if says && !KNOWN.contains(&key.as_str()) && !EMPTY.contains(&key.as_str()) {
+            fields.insert(format!("{TOOLS}{key}"), true.into());
+        }
+    }
 }
 
 fn reasoning(fields: &mut Fields, request: &mut ChatRequest) {

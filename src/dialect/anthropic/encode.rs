@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     blocks::Block,
+    decode::TOOLS,
     messages::{Conversation, Names, Turn, Writer},
     model::{Model, Randomness, Thinking},
     schema, thinking,
@@ -462,6 +463,7 @@ fn extras(request: &ChatRequest, body: &mut Body, lost: &mut Vec<Loss>) -> Resul
         {
             match (key.as_str(), value) {
                 ("tools", _) => {}
+                (key, _) if key.starts_with(TOOLS) => {}
                 ("metadata", Value::Object(fields)) => metadata.extend(fields.clone()),
                 _ => body.set(key, value)?,
             }

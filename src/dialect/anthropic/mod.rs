@@ -5,6 +5,7 @@
 mod blocks;
 mod decode;
 mod encode;
+mod foreign;
 mod messages;
 mod model;
 mod response;
@@ -55,6 +56,19 @@ impl Ingress for Anthropic {
 
     fn decode_request(&self, body: &[u8]) -> Result<ChatRequest, Error> {
         decode::decode(body)
+    }
+
+    fn leave(&self, request: &mut ChatRequest) -> Result<(), Error> {
+        foreign::leave(request)
+    }
+
+    fn owns_header(&self, name: &str) -> bool {
+        name.starts_with("anthropic-") || name.starts_with("x-claude-code-")
+    }
+
+    /// Its SDKs mark calls of beta features so.
+    fn own_query(&self) -> &'static [&'static str] {
+        &["beta"]
     }
 
     fn encode_response(&self, response: &ChatResponse) -> Vec<u8> {
@@ -123,6 +137,8 @@ pub(super) fn error_type(kind: &str, status: Option<u16>) -> &'static str {
         (Some((name, 401..=404 | 409 | 413 | 429 | 504 | 529)), ..) => name,
         (_, Some((name, _)), _) => name,
         (_, None, Some(400..=499)) => "invalid_request_error",
+        // What other services say in its place.
+        (_, None, Some(503)) => "overloaded_error",
         (Some((name, _)), None, _) => name,
         (None, None, _) => "api_error",
     }

@@ -370,7 +370,9 @@ pub(in crate::dialect) fn encode_fault(fault: &Fault) -> Vec<u8> {
     if let Some(provider) = provider {
         put(&mut error, "provider", provider);
     }
-    json!({"type": "error", "error": error})
-        .to_string()
-        .into_bytes()
+    let mut json = json!({"type": "error", "error": error});
+    if let Some(id) = &fault.request_id {
+        put(&mut json, "request_id", id.as_str());
+    }
+    json.to_string().into_bytes()
 }

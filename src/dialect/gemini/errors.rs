@@ -89,7 +89,7 @@ pub(super) fn decode(status: u16, body: &Bytes) -> Fault {
         code: told.word,
         param: told.param,
         provider: json.map(|json| json.to_string()),
-        verbatim: None,
+        ..Fault::default()
     }
 }
 

@@ -174,6 +174,47 @@ fn the_clouds_take_no_override() {
 }
 
 #[test]
+fn models_that_stand_for_others() {
+    let proxy =
+        "[ai-proxy]\nroute_type = \"llm/v1/chat\"\nmodel.provider = \"openai\"\n[aiproxy.models]\n";
+    let plain =
+        "[upstream]\nurl = \"http://127.0.0.1:9\"\n[aiproxy.models]\n\"claude-*\" = \"x\"\n";
+    for (text, expected) in [
+        (
+            format!("{proxy}\"claude-*\" = \"gpt-5\"\n\"*\" = \"other/m\"\n"),
+            "",
+        ),
+        (
+            format!("{proxy}\"claude-[a-z]\" = \"gpt-5\"\n"),
+            "`claude-[a-z]` has `[`: the wildcards are `*` and `?` alone in [aiproxy.models]",
+        ),
+        (
+            format!("{proxy}\"\" = \"gpt-5\"\n"),
+            "`` is empty in [aiproxy.models]",
+        ),
+        (
+            format!("{proxy}\"a b\" = \"gpt-5\"\n"),
+            "`a b` has white space, and no model's name has in [aiproxy.models]",
+        ),
+        (
+            format!("{proxy}\"claude-*\" = \"\"\n"),
+            "`aiproxy.models.claude-*` must not be empty",
+        ),
+        (
+            format!("{proxy}\"claude-*\" = 5\n"),
+            "`aiproxy.models.claude-*` must be a string, found 5",
+        ),
+        (plain.to_owned(), "[aiproxy.models] needs [ai-proxy]"),
+    ] {
+        let expected: Vec<&str> = Some(expected)
+            .filter(|text| !text.is_empty())
+            .into_iter()
+            .collect();
+        assert_eq!(wrong(&text), expected, "{text}");
+    }
+}
+
+#[test]
 fn native_formats_go_with_their_provider() {
     for (format, route_type, provider, expected) in [
         ("gemini", "llm/v1/chat", "gemini", None),

@@ -1,6 +1,7 @@
 //! What can stand in a profile: Kong's three plugins key for key ([`kong`]), and aiproxy's own tables ([`settings`]).
 
 pub mod kong;
+pub mod models;
 mod scalars;
 pub mod settings;
 pub(crate) mod table;

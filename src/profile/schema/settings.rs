@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    models::ModelMap,
     table::table,
     values::{AskUsage, HttpUrl, OptionsMode, OtherPaths, RoutePath, StreamTransform},
 };
@@ -25,6 +26,9 @@ table! {
         base_url: Option<HttpUrl>,
         /// The model used when neither `model.name` nor the request names one.
         default_model: Option<String>,
+        /// What stands for a model that a client insists on: a glob (`*`, `?`) and a model of this profile, `PROFILE/MODEL` of another
+        /// one that is served, or `PROFILE` for the model that it binds. The first match wins: `"claude-*" = "gpt-5"`.
+        models: ModelMap,
         /// Whether `model.options` win over the same fields of a request (`enforce`, as in Kong) or only fill in
         /// (`default`).
         options: OptionsMode = OptionsMode::Enforce,

@@ -50,6 +50,8 @@ pub enum Shape {
     Number,
     /// A table with these keys.
     Table(&'static [Key]),
+    /// A table whose keys are the profile's own, with a string each.
+    Map,
 }
 
 /// A value that can stand in a profile.
@@ -89,7 +91,7 @@ impl Shape {
             Shape::Integer(low, high) => format!("a whole number from {low} to {high}"),
             Shape::Milliseconds => "a whole number of milliseconds above 0".into(),
             Shape::Number => "a number".into(),
-            Shape::Table(_) => "a table".into(),
+            Shape::Table(_) | Shape::Map => "a table".into(),
         }
     }
 }

@@ -90,6 +90,7 @@ aiproxy:
   label: Everything
   base_url: https://example.com/v1/
   default_model: m
+  models: {"z-*": m, "claude-*": other/m, "*": m}
   options: default
   ask_usage: never
   stream_transform: reject
@@ -118,6 +119,9 @@ fn every_key_is_read() {
         profile.aiproxy.path,
         RoutePath::Pattern("/(?<region>[a-z-]+)/chat".into())
     );
+    let models = &profile.aiproxy.models;
+    assert_eq!(models.of("z-claude-1"), Some(("z-*", "m")));
+    assert_eq!(models.of("claude-1"), Some(("claude-*", "other/m")));
     assert_eq!(profile.aiproxy.idle_timeout.as_millis(), 3);
     assert_eq!(profile.secrets().count(), 36);
 

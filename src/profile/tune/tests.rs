@@ -35,6 +35,16 @@ fn tuned_of(text: &Text, settings: &[&str]) -> Result<Tuned, String> {
 }
 
 #[test]
+fn keys_of_the_profiles_own_are_set() {
+    for key in ["models.claude-3.5-*", "aiproxy.models.claude-3.5-*"] {
+        let tuned = tuned(&[&format!("{key}=true")]).unwrap();
+        let found = tuned.profile.aiproxy.models.of("claude-3.5-sonnet");
+        assert_eq!(found, Some(("claude-3.5-*", "true")), "{key}");
+        assert!(tuned.toml.contains("[aiproxy.models]"), "{}", tuned.toml);
+    }
+}
+
+#[test]
 fn keys_are_set_and_comments_stay() {
     let tuned = tuned(&[
         "prompt=New: \"x\".",

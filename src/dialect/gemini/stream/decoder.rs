@@ -69,6 +69,14 @@ impl Decoder {
                 fingerprint: None,
             });
         }
+        // A total so far, on every message (TRAPS 1.5); before what was said, for clients that are told the
+        // prompt's count at the beginning.
+        if let Some(usage) = chunk.usage_metadata.as_ref().map(Usage::from)
+            && self.usage != Some(usage)
+        {
+            self.usage = Some(usage);
+            sink.event(Event::Usage(usage));
+        }
         for candidate in chunk.candidates.into_iter().flatten() {
             self.candidate(candidate, sink);
         }
@@ -77,13 +85,6 @@ impl Decoder {
             if let Some(choice) = self.choices.get_mut(at) {
                 choice.finish = Some(Finish::ContentFilter);
             }
-        }
-        // A total so far, on every message (TRAPS 1.5).
-        if let Some(usage) = chunk.usage_metadata.as_ref().map(Usage::from)
-            && self.usage != Some(usage)
-        {
-            self.usage = Some(usage);
-            sink.event(Event::Usage(usage));
         }
     }
 

@@ -47,16 +47,16 @@ fn trap_1_5_usage_is_a_running_total_and_thoughts_are_text_apart() {
     ];
     let expected = [
         r#"Start { id: "r", model: "gemini-2.5-flash", created: None, fingerprint: None }"#,
+        "Usage(Usage { input: 4, cache_read: 0, cache_write: 0, output: 0, reasoning: 0, input_audio: 0, output_audio: 0, estimated: false })",
         "Open { part: 0, choice: 0, kind: Thinking }",
         r#"Thinking { part: 0, text: "Hm" }"#,
-        "Usage(Usage { input: 4, cache_read: 0, cache_write: 0, output: 0, reasoning: 0, input_audio: 0, output_audio: 0, estimated: false })",
         r#"Thinking { part: 0, text: "m." }"#,
+        "Usage(Usage { input: 4, cache_read: 0, cache_write: 0, output: 1, reasoning: 0, input_audio: 0, output_audio: 0, estimated: false })",
         "Close { part: 0 }",
         "Open { part: 1, choice: 0, kind: Text }",
         r#"Text { part: 1, text: "Hé" }"#,
-        "Usage(Usage { input: 4, cache_read: 0, cache_write: 0, output: 1, reasoning: 0, input_audio: 0, output_audio: 0, estimated: false })",
-        r#"Text { part: 1, text: "llo" }"#,
         "Usage(Usage { input: 4, cache_read: 0, cache_write: 0, output: 2, reasoning: 0, input_audio: 0, output_audio: 0, estimated: false })",
+        r#"Text { part: 1, text: "llo" }"#,
         "Close { part: 1 }",
         "Finish { choice: 0, reason: Stop }",
     ];

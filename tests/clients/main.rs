@@ -1,0 +1,20 @@
+//! Clients of other formats than OpenAI's, through every provider's own format.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod count;
+mod matrix;
+mod message;
+mod models;
+mod order;
+mod paths;
+mod providers;
