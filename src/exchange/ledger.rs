@@ -378,20 +378,25 @@ impl Ledger {
     #[must_use]
     pub fn find(&self, id: &str) -> Found {
         let redactor = self.redactor();
-        let done: Vec<Arc<Exchange>> = lock(&self.done).kept.iter().cloned().collect();
+        let mut live = self.under_way();
+        live.retain(|live| {
+            let exchange = live.lock();
+            !exchange.is_done() && (id == "last" || exchange.id.as_str().starts_with(id))
+        });
+        // One that ends meanwhile is among those that ended before it says so.
+        let done: Vec<Arc<Exchange>> = loop {
+            let done = lock(&self.done).kept.iter().cloned().collect();
+            let before = live.len();
+            live.retain(|live| !live.lock().is_done());
+            if live.len() == before {
+                break done;
+            }
+        };
         if id == "last"
             && let Some(last) = done.last()
         {
             return Found::One(Box::new(render::detail(last, None, &redactor)));
         }
-        let live = self.under_way();
-        let live: Vec<Arc<Live>> = live
-            .into_iter()
-            .filter(|live| {
-                let exchange = live.lock();
-                !exchange.is_done() && (id == "last" || exchange.id.as_str().starts_with(id))
-            })
-            .collect();
         let done: Vec<Arc<Exchange>> = done
             .into_iter()
             .filter(|done| id != "last" && done.id.as_str().starts_with(id))
@@ -401,6 +406,10 @@ impl Ledger {
             ([], [one]) => Found::One(Box::new(render::detail(one, None, &redactor))),
             ([one], []) => {
                 let exchange = one.lock();
+                if exchange.is_done() {
+                    drop(exchange);
+                    return self.find(id);
+                }
                 Found::One(Box::new(render::detail(&exchange, Some(one), &redactor)))
             }
             _ => {

@@ -18,7 +18,7 @@ pub(super) fn check<'a>(inbound: &Inbound, body: &'a Bytes) -> Result<Envelope<'
     let mut envelope = Envelope::parse(body).map_err(|_| Fault::invalid(400, NO_JSON))?;
     envelope.keep_last(RULED);
     // Responses that are translated are chat under another form.
-    if inbound.native.is_none() && inbound.ingress.format() == Format::OpenAi {
+    if inbound.native.is_none() && inbound.ingress.format() != Format::Responses {
         format_of(inbound.target.operation(), &envelope)?;
     }
     Ok(envelope)
