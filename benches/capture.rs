@@ -35,6 +35,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Requests of a measurement, each with and answered by a kilobyte, on this many connections.
 const REQUESTS: usize = 20_000;
 const CONNECTIONS: usize = 16;

@@ -63,6 +63,18 @@ pub struct Dial {
     pub stream: bool,
 }
 
+impl Dial {
+    /// The profile's proxy for upstreams of this kind.
+    #[must_use]
+    pub fn proxy(&self, secure: bool) -> &Option<HostPort> {
+        if secure {
+            &self.https_proxy
+        } else {
+            &self.http_proxy
+        }
+    }
+}
+
 impl Default for Dial {
     fn default() -> Self {
         Dial {

@@ -14,6 +14,7 @@ pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod openai_responses;
 mod restore;
+mod steady;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
@@ -32,6 +33,7 @@ use crate::{
 
 pub use native::{Native, Task, any_native, native, native_default};
 pub use restore::{Restore, Restored};
+pub use steady::Steady;
 
 /// A format that aiproxy sends upstream.
 pub trait Egress: Sync {
@@ -215,6 +217,12 @@ pub trait StreamDecoder: Send {
 
     /// Whether a frame holds the usage and no part of the answer: the only kind that may be withheld from a client that did not ask for it.
     fn is_bare_usage(&self, _frame: &Frame) -> bool {
+        false
+    }
+
+    /// A frame came that differs from the last one in its text alone, and the last one told nothing but that text: takes it in as
+    /// reading it would. `false`: it has to be read.
+    fn repeat(&mut self, _text: &str) -> bool {
         false
     }
 

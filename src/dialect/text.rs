@@ -7,6 +7,18 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+/// Reads JSON. Whether it is UTF-8 is found out at once for all of it: serde would look at each string on its own, which takes longer.
+///
+/// # Errors
+///
+/// As [`serde_json::from_slice`].
+pub(crate) fn json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    }
+}
+
 /// A string that borrows from the frame unless it holds escapes; anything else reads as `None`.
 ///
 /// `Option<Cow<str>>` would copy each string, and would fail the whole chunk where a provider puts a list or a number.

@@ -1,6 +1,6 @@
 //! Names of exchanges.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 /// Crockford's base32 alphabet, in lower case: no i, l, o, u, so that an id can be read aloud.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -13,18 +13,7 @@ impl ExchangeId {
     /// A new one.
     #[must_use]
     pub fn random() -> ExchangeId {
-        let mut bytes = [0; 10];
-        if getrandom::fill(&mut bytes).is_err() {
-            // No random source: time and address still tell exchanges of one process apart.
-            let now = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_nanos();
-            for (byte, part) in bytes.iter_mut().zip(now.to_le_bytes()) {
-                *byte = part;
-            }
-        }
-        ExchangeId(bytes.map(|byte| {
+        ExchangeId(random_bytes().map(|byte| {
             ALPHABET
                 .get(usize::from(byte & 31))
                 .copied()
@@ -37,6 +26,40 @@ impl ExchangeId {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+}
+
+/// Random bytes that a thread has in store: the system is asked once for many ids.
+struct Store {
+    bytes: [u8; 320],
+    left: usize,
+}
+
+thread_local! {
+    static STORE: RefCell<Store> = const { RefCell::new(Store { bytes: [0; 320], left: 0 }) };
+}
+
+fn random_bytes() -> [u8; 10] {
+    let stored = STORE.with_borrow_mut(|store| {
+        if store.left < 10 {
+            getrandom::fill(&mut store.bytes).ok()?;
+            store.left = store.bytes.len();
+        }
+        let (_, last) = store.bytes.get(..store.left)?.split_last_chunk()?;
+        store.left -= last.len();
+        Some(*last)
+    });
+    stored.unwrap_or_else(|| {
+        // No random source: time still tells exchanges of one process apart.
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
+        let mut bytes = [0; 10];
+        for (byte, part) in bytes.iter_mut().zip(now.to_le_bytes()) {
+            *byte = part;
+        }
+        bytes
+    })
 }
 
 impl fmt::Display for ExchangeId {

@@ -47,4 +47,4 @@ pub use recorder::{Live, Recorder, Tap};
 pub use redact::Redactor;
 pub use render::headers;
 pub use spoken::{Opened, Saying, Spoke, Spoken};
-pub use stages::{Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost};
+pub use stages::{Address, Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost};

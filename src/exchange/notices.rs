@@ -47,7 +47,7 @@ pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Notic
     let what = What::Stage {
         stage: held.map_or("", |held| held.stage.name()).to_owned(),
         method: held.and_then(|held| held.method.as_ref().map(ToString::to_string)),
-        url: held.and_then(|held| held.url.clone()),
+        url: held.and_then(|held| Some(held.url.as_ref()?.text().into_owned())),
         status: held.and_then(|held| held.status),
         size: held.map_or(0, |held| bodies::size(exchange, &held.body)),
         body: None,

@@ -16,7 +16,7 @@ use super::{
     redact::Redactor,
     render::{self, Late},
     spoken::Spoken,
-    stages::{CallLog, Held, LlmCall, Stage},
+    stages::{CallLog, Held, LlmCall, Stage, host},
     told::Summary,
 };
 use crate::llm::Usage;
@@ -210,7 +210,7 @@ impl Exchange {
     pub fn cost(&self, usage: &Usage) -> Option<(f64, Source)> {
         let sent = self.stage(Stage::Sent).filter(|_| !self.free);
         let list = sent.and_then(|sent| {
-            let host = host(sent.url.as_deref()?)?;
+            let host = sent.url.as_ref()?.host()?;
             let price = |model: &str| price::list(host, model, self.began);
             price(&self.answered_by).or_else(|| price(&self.model))
         });
@@ -252,14 +252,4 @@ impl Exchange {
         let warnings: usize = self.warnings.iter().map(String::len).sum();
         stages + calls.sum::<usize>() + self.spoken.weight() + texts + warnings
     }
-}
-
-/// The host of a URL.
-fn host(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split(['/', '?']).next()?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    Some(host.split_once(':').map_or(host, |(host, _)| host))
 }

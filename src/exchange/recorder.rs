@@ -12,7 +12,7 @@ use http::Method;
 use super::{
     ExchangeId, Ledger, estimate,
     kept::{Kept, Material},
-    mask::{Fields, masked, masked_url},
+    mask::{Fields, masked},
     notices,
     pieces::Pieces,
     record::{Exchange, Outcome},
@@ -190,7 +190,7 @@ impl Recorder {
             stages.push(Snapshot {
                 stage,
                 method: head.method.cloned(),
-                url: head.url.clone(),
+                url: head.url.as_ref().map(|url| url.text().into_owned()),
                 status: head.status,
                 headers: masked(head.headers, head.secrets.iter().copied()),
                 body: body.clone(),
@@ -235,7 +235,7 @@ impl Recorder {
         }
         let param = exchange.param.as_deref();
         let url = head.url.map(|url| match param {
-            Some(param) => masked_url(&url, &[param]),
+            Some(param) => url.without(param),
             None => url,
         });
         exchange.stages.push(Held {

@@ -1,6 +1,7 @@
 //! Records as programs read them ([`told`](super::told)): summaries, whole exchanges, and what happens as it happens.
 
 use std::{
+    borrow::Cow,
     sync::atomic::Ordering,
     time::{Duration, SystemTime},
 };
@@ -281,7 +282,7 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
         let mut told = StageTold {
             stage: held.stage.name().into(),
             method: held.method.as_ref().map(ToString::to_string),
-            url: held.url.as_ref().map(|url| bodies.url(url)),
+            url: held.url.as_ref().map(|url| bodies.url(&url.text())),
             status: held.status,
             headers: fields(held.headers.iter(), redactor),
             ..StageTold::default()
@@ -315,8 +316,8 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
 fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTold {
     let hide = |text: &str| redactor.redact(text).into_owned();
     let headers = call.headers.iter().map(|(name, value)| {
-        let value = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
-        (name.as_str(), value)
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (Cow::Borrowed(name.as_str()), value)
     });
     let request = String::from_utf8_lossy(&call.request);
     CallTold {
@@ -339,15 +340,15 @@ fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTo
 
 /// Headers as a JSON object; a name that comes several times has a list of values.
 fn fields<'f>(
-    fields: impl Iterator<Item = (&'f str, &'f str)>,
+    fields: impl Iterator<Item = (Cow<'f, str>, Cow<'f, str>)>,
     redactor: &Redactor,
 ) -> Map<String, Value> {
     let mut out = Map::new();
     for (name, value) in fields {
-        let value = Value::from(redactor.redact(value).into_owned());
-        match out.get_mut(name) {
+        let value = Value::from(redactor.redact(&value).into_owned());
+        match out.get_mut(&*name) {
             None => {
-                out.insert(name.to_owned(), value);
+                out.insert(name.into_owned(), value);
             }
             Some(Value::Array(all)) => all.push(value),
             Some(first) => *first = Value::Array(vec![first.take(), value]),
@@ -368,7 +369,7 @@ pub fn headers(headers: &HeaderMap) -> Map<String, Value> {
         .collect();
     let pairs = texts
         .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+        .map(|(name, value)| (Cow::from(name), Cow::from(value)));
     fields(pairs, &Redactor::default())
 }
 

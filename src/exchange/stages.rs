@@ -1,13 +1,13 @@
 //! What a request looked like at each stage, and the calls of LLMs that rewrote it. Kept in memory where somebody watches.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::{
     kept::{Kept, Material},
-    mask::Fields,
+    mask::{Fields, masked_url},
     pieces::Pieces,
 };
 use crate::llm::Usage;
@@ -90,8 +90,8 @@ pub struct Held {
     pub at: u64,
     /// A request's method.
     pub method: Option<Method>,
-    /// A request's URL; of the client's, path and query.
-    pub url: Option<String>,
+    /// A request's URL.
+    pub url: Option<Address>,
     /// An answer's status.
     pub status: Option<u16>,
     /// Its headers.
@@ -109,8 +109,71 @@ impl Held {
             Body::Same(_) => 0,
             Body::Edited(_, edits) => edits.iter().map(|edit| edit.put.len() + 40).sum(),
         };
-        size_of::<Held>() + self.headers.weight() + self.url.as_ref().map_or(0, String::len) + body
+        size_of::<Held>() + self.headers.weight() + self.url.as_ref().map_or(0, Address::len) + body
     }
+}
+
+/// Where a request goes, without secrets.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// As a text; of the client's, path and query.
+    Text(String),
+    /// One without a query, so without secrets, as it is sent: it becomes text when somebody looks.
+    Uri(Uri),
+}
+
+impl Address {
+    /// Of a URI as it is sent, without the values of these parameters, and of `key`.
+    #[must_use]
+    pub fn masked(uri: &Uri, names: &[&str]) -> Address {
+        match uri.query() {
+            None => Address::Uri(uri.clone()),
+            Some(_) => Address::Text(masked_url(&uri.to_string(), names)),
+        }
+    }
+
+    /// The same without the value of this parameter.
+    pub(super) fn without(self, name: &str) -> Address {
+        match self {
+            Address::Text(text) => Address::Text(masked_url(&text, &[name])),
+            Address::Uri(uri) => Address::Uri(uri),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Address::Text(text) => Cow::Borrowed(text),
+            Address::Uri(uri) => Cow::Owned(uri.to_string()),
+        }
+    }
+
+    /// The host of a URL.
+    pub(super) fn host(&self) -> Option<&str> {
+        match self {
+            Address::Text(text) => host(text),
+            Address::Uri(uri) => uri.host(),
+        }
+    }
+
+    /// Bytes, more or less.
+    fn len(&self) -> usize {
+        match self {
+            Address::Text(text) => text.len(),
+            Address::Uri(uri) => size_of_val(uri) + uri.path().len(),
+        }
+    }
+}
+
+/// The host of a URL.
+pub(super) fn host(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    Some(host.split_once(':').map_or(host, |(host, _)| host))
 }
 
 /// The head of a request or an answer, for whoever keeps it.
@@ -118,8 +181,8 @@ impl Held {
 pub struct Head<'a> {
     /// A request's method.
     pub method: Option<&'a Method>,
-    /// A request's URL, or path and query, without secrets.
-    pub url: Option<String>,
+    /// A request's URL.
+    pub url: Option<Address>,
     /// An answer's status.
     pub status: Option<u16>,
     /// Its headers.

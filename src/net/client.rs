@@ -1,7 +1,7 @@
 //! The client: one request, one connection of its origin, one answer.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     net::SocketAddr,
     pin::pin,
@@ -44,14 +44,15 @@ pub struct Client {
     proxies: Proxies,
     tls: Arc<Tls>,
     listeners: Mutex<Vec<SocketAddr>>,
-    origins: Mutex<HashMap<Key, Arc<Origin>>>,
+    /// A few, as a rule: looking at each is quicker than a hash of what tells them apart.
+    origins: Mutex<Vec<(Key, Arc<Origin>)>>,
     count: Count,
 }
 
 /// What connections are shared by: a [`Dial`] and an upstream, without what makes no difference.
-#[derive(PartialEq, Eq, Hash)]
 struct Key {
     secure: bool,
+    /// In lower case.
     host: String,
     port: u16,
     verify: bool,
@@ -59,6 +60,19 @@ struct Key {
     http2: bool,
     stream: bool,
     limit: Duration,
+}
+
+impl Key {
+    fn fits(&self, secure: bool, host: &str, port: u16, dial: &Dial) -> bool {
+        self.port == port
+            && self.secure == secure
+            && self.stream == dial.stream
+            && self.http2 == (dial.http2 && secure)
+            && self.verify == (dial.verify || !secure)
+            && self.limit == dial.connect_timeout
+            && self.host.eq_ignore_ascii_case(host)
+            && self.proxy == *dial.proxy(secure)
+    }
 }
 
 /// What goes on, for metrics.
@@ -109,7 +123,7 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        for origin in locked(&self.origins).values() {
+        for (_, origin) in locked(&self.origins).iter() {
             let (live, lanes) = origin.counts();
             stats.live += live;
             let scheme = if origin.dialer().secure {
@@ -132,29 +146,29 @@ impl Client {
             _ => return Err(unusable("is neither http:// nor https://")),
         };
         let host = uri.host().filter(|host| !host.is_empty());
-        let host = bare(host.ok_or_else(|| unusable("names no host"))?).to_ascii_lowercase();
+        let host = bare(host.ok_or_else(|| unusable("names no host"))?);
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let mut origins = locked(&self.origins);
+        let known = origins
+            .iter()
+            .find(|(key, _)| key.fits(secure, host, port, dial));
+        if let Some((_, origin)) = known {
+            return Ok(Arc::clone(origin));
+        }
+        if origins.len() >= MANY_ORIGINS {
+            origins.retain(|(_, origin)| !origin.is_idle());
+        }
+        let host = host.to_ascii_lowercase();
         let key = Key {
             secure,
             port,
             verify: dial.verify || !secure,
-            proxy: if secure {
-                dial.https_proxy.clone()
-            } else {
-                dial.http_proxy.clone()
-            },
+            proxy: dial.proxy(secure).clone(),
             http2: dial.http2 && secure,
             stream: dial.stream,
             limit: dial.connect_timeout,
             host: host.clone(),
         };
-        let mut origins = locked(&self.origins);
-        if let Some(origin) = origins.get(&key) {
-            return Ok(Arc::clone(origin));
-        }
-        if origins.len() >= MANY_ORIGINS {
-            origins.retain(|_, origin| !origin.is_idle());
-        }
         let dialer = Dialer {
             host,
             port,
@@ -166,7 +180,7 @@ impl Client {
             count: self.count.clone(),
         };
         let origin = Origin::new(dialer, key.http2, key.stream);
-        origins.insert(key, Arc::clone(&origin));
+        origins.push((key, Arc::clone(&origin)));
         Ok(origin)
     }
 

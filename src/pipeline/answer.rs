@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 
 use super::{
     Answer, Env, Failure, Outcome, Plan,
-    headers::downstream,
+    headers::{downstream, put_all},
     inflate::{codings_of, inflate, inflate_whole},
     relay::{Mode, Relay, idle_message},
     through::Through,
@@ -54,18 +54,15 @@ pub async fn finish(
     if let Some(filter) = plan.filter.take()
         && filter.sees(response.status())
     {
-        return transformer::response(env, response, &plan, &filter, slot).await;
+        return Box::pin(transformer::response(env, response, &plan, &filter, slot)).await;
     }
     let (parts, body) = response.into_parts();
     let Some(egress) = plan.egress else {
-        return through(parts, body, &plan, slot).await;
+        return Box::pin(through(parts, body, &plan, slot)).await;
     };
     let framing = egress.framing(&media_type(&parts.headers));
     if let Some(framing) = framing.filter(|_| plan.stream && parts.status.is_success()) {
-        let failed = failing(&parts, &plan);
-        return stream(parts, body, framing, plan, egress, slot)
-            .await
-            .map_err(|fault| failed(*fault));
+        return Box::pin(stream(parts, body, framing, plan, egress, slot)).await;
     }
     let Some(recorder) = slot.as_mut() else {
         return Err(failing(&parts, &plan)(gone()));
@@ -75,16 +72,15 @@ pub async fn finish(
 }
 
 /// A failure with those headers of the upstream's that still hold, and ours.
-fn failing(parts: &Parts, plan: &Plan) -> impl Fn(Fault) -> Box<Failure> + use<> {
+fn failing(parts: &Parts, plan: &Plan) -> impl Fn(Fault) -> Box<Failure> {
+    |fault| failure(parts, &plan.headers, fault)
+}
+
+fn failure(parts: &Parts, own: &HeaderMap, fault: Fault) -> Box<Failure> {
     let mut headers = downstream(&parts.headers, true, false);
     headers.remove(CONTENT_TYPE);
-    headers.extend(plan.headers.clone());
-    move |fault| {
-        Box::new(Failure {
-            fault,
-            headers: headers.clone(),
-        })
-    }
+    headers.extend(own.clone());
+    Box::new(Failure { fault, headers })
 }
 
 /// A whole answer in the client's format.
@@ -132,7 +128,7 @@ pub(super) async fn whole(
             written(&parts, encoded)
         }
     };
-    out.headers_mut().extend(plan.headers.clone());
+    put_all(out.headers_mut(), &plan.headers);
     Ok(out)
 }
 
@@ -337,8 +333,9 @@ async fn stream(
     plan: Plan,
     egress: &'static dyn Egress,
     slot: &mut Option<Recorder>,
-) -> Result<Response<Body>, Box<Fault>> {
-    let inflated = inflate(&parts.headers, body).map_err(|name| Box::new(undoable(&name)))?;
+) -> Outcome<Response<Body>> {
+    let inflated = inflate(&parts.headers, body)
+        .map_err(|name| failure(&parts, &plan.headers, undoable(&name)))?;
     let mode = if plan.same_format {
         Mode::Forward {
             hide_usage: plan.hide_usage,
@@ -347,10 +344,8 @@ async fn stream(
         Mode::Translate
     };
     let Some(recorder) = slot.take() else {
-        return Err(Box::new(Fault::upstream(
-            500,
-            "the stream's record is gone",
-        )));
+        let gone = Fault::upstream(500, "the stream's record is gone");
+        return Err(failure(&parts, &plan.headers, gone));
     };
     recorder.streams(Stage::Received, || {
         Head::answer(parts.status, &parts.headers)
@@ -368,7 +363,7 @@ async fn stream(
     .restoring(plan.restore, plan.called);
     let mut relay = relay.open().await.map_err(|(fault, recorder)| {
         *slot = Some(recorder);
-        Box::new(fault)
+        failure(&parts, &plan.headers, fault)
     })?;
     let mut headers = downstream(&parts.headers, true, false);
     if !plan.same_format {

@@ -12,6 +12,20 @@ use http::{
 
 use crate::exchange::is_credential;
 
+/// Puts these in the place of those of their names.
+pub(super) fn put_all(headers: &mut HeaderMap, own: &HeaderMap) {
+    let mut before = None;
+    for (name, value) in own {
+        // Values of one name follow each other.
+        if before == Some(name) {
+            headers.append(name.clone(), value.clone());
+        } else {
+            headers.insert(name.clone(), value.clone());
+        }
+        before = Some(name);
+    }
+}
+
 /// The client's own credentials alone.
 pub(super) fn credentials(client: &HeaderMap) -> HeaderMap {
     let own = client.iter().filter(|(name, _)| is_credential(name));

@@ -367,15 +367,20 @@ pub async fn prepare(
     let payload = noting::received(recorder, payload);
     noting::asked(recorder, &inbound, &payload);
     let mut inbound = inbound;
-    let (payload, lost) = transformer::request(env, &mut inbound, payload, recorder).await?;
+    // What few profiles have is boxed, here and below: every request's future would be as large.
+    let (payload, lost) = if inbound.profile.has_transformer() {
+        Box::pin(transformer::request(env, &mut inbound, payload, recorder)).await?
+    } else {
+        (payload, Vec::new())
+    };
     let (mut prepared, secrets) = match payload {
         payload if inbound.profile.upstream.is_some() => {
-            unread(env, inbound, payload, recorder).await?
+            Box::pin(unread(env, inbound, payload, recorder)).await?
         }
         Payload::Whole(body) if inbound.target.is_read() => {
             read(env, inbound, &body, recorder).await?
         }
-        payload => unread(env, inbound, payload, recorder).await?,
+        payload => Box::pin(unread(env, inbound, payload, recorder)).await?,
     };
     noting::ready(recorder, &secrets, &prepared);
     prepared.plan.lose(lost);

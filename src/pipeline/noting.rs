@@ -19,7 +19,9 @@ use super::{
     secrets::Secrets,
 };
 use crate::{
-    exchange::{Head, Kept, MOST, Material, Prompt, Recorder, SECRET, Stage, Tap, masked_url},
+    exchange::{
+        Address, Head, Kept, MOST, Material, Prompt, Recorder, SECRET, Stage, Tap, masked_url,
+    },
     profile::ParamLocation,
     transport::{Body, BoxError},
     wire::envelope::Envelope,
@@ -157,10 +159,10 @@ pub(super) fn head(inbound: &Inbound) -> Head<'_> {
     let path = inbound.target.path();
     Head {
         method: Some(&inbound.method),
-        url: Some(match &inbound.query {
+        url: Some(Address::Text(match &inbound.query {
             Some(query) => masked_url(&format!("{path}?{query}"), &[]),
             None => path.to_owned(),
-        }),
+        })),
         status: None,
         headers: &inbound.headers,
         secrets: Vec::new(),
@@ -197,7 +199,7 @@ pub(super) fn ready(recorder: &mut Recorder, secrets: &Secrets, prepared: &Prepa
         let param = secrets.param().map(|(name, _)| name);
         Head {
             method: Some(request.method()),
-            url: Some(masked_url(&request.uri().to_string(), param.as_slice())),
+            url: Some(Address::masked(request.uri(), param.as_slice())),
             status: None,
             headers: request.headers(),
             secrets: secrets.values().collect(),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::tee::{Failed, Seen, Tee};
 use super::Called;
 use crate::{
-    dialect::{Egress, Fault, Restore, Restored, StreamDecoder, StreamEncoder},
+    dialect::{Egress, Fault, Restore, Restored, Steady, StreamDecoder, StreamEncoder},
     exchange::{Head, Recorder, Stage},
     llm::{Event, Format, Sink},
     transport::{Body, BoxError},
@@ -49,6 +49,7 @@ pub(super) enum Mode {
 struct Core {
     framer: Framer,
     decoder: Box<dyn StreamDecoder>,
+    steady: Steady,
     encoder: Box<dyn StreamEncoder>,
     /// What the request's encoding did.
     restored: Restored,
@@ -81,7 +82,7 @@ enum Read {
 
 impl Core {
     /// The decoder, and where its events go.
-    fn parts(&mut self) -> (&mut dyn StreamDecoder, Tee<'_>) {
+    fn parts(&mut self) -> (&mut dyn StreamDecoder, &mut Steady, Tee<'_>) {
         let encoder: Option<&mut dyn StreamEncoder> = match self.mode {
             Mode::Translate => Some(&mut *self.encoder),
             Mode::Forward { .. } => None,
@@ -96,15 +97,15 @@ impl Core {
             events: 0,
             usage: 0,
         };
-        (&mut *self.decoder, tee)
+        (&mut *self.decoder, &mut self.steady, tee)
     }
 
     /// Decodes one frame.
     fn frame(&mut self, frame: &Frame) -> Read {
         let hide_usage = self.mode == Mode::Forward { hide_usage: true };
-        let (decoder, mut tee) = self.parts();
+        let (decoder, steady, mut tee) = self.parts();
         let translates = tee.encoder.is_some();
-        let decoded = decoder.frame(frame, &mut tee);
+        let decoded = steady.frame(decoder, frame, &mut tee);
         let only_usage = tee.events == 1 && tee.usage == 1;
         match decoded {
             Ok(()) if hide_usage && only_usage && decoder.is_bare_usage(frame) => Read::Withheld,
@@ -199,7 +200,7 @@ impl Core {
         }
         let whole = self.framer.is_complete();
         if whole && self.seen.failed.is_none() && !self.seen.ended {
-            let (decoder, mut tee) = self.parts();
+            let (decoder, _, mut tee) = self.parts();
             decoder.end(&mut tee);
         }
         if self.seen.failed.is_none() && !self.seen.ended {
@@ -304,6 +305,7 @@ impl Relay {
         let core = Core {
             framer: Framer::new(framing, MAX_FRAME),
             decoder: egress.stream_decoder(),
+            steady: Steady::default(),
             encoder,
             restored: Restored::default(),
             called: Called::default(),

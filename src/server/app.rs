@@ -172,13 +172,13 @@ impl App {
             }
             Ok(Place::Admin(path)) => {
                 intake::skip(&parts.headers, body);
-                admin::answer(&self.ledger, &served, &parts, &path).await
+                Box::pin(admin::answer(&self.ledger, &served, &parts, &path)).await
             }
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())
             }
             Ok(Place::Profile(way)) if naming::maps(&way) && parts.method == Method::POST => {
-                self.through_map(&served, way, parts, body).await
+                Box::pin(self.through_map(&served, way, parts, body)).await
             }
             Ok(Place::Profile(way)) => {
                 self.exchange(way, parts, |app, way, parts, slot| {
@@ -186,7 +186,9 @@ impl App {
                 })
                 .await
             }
-            Ok(Place::Root { path }) => self.through_root(&served, path, parts, body).await,
+            Ok(Place::Root { path }) => {
+                Box::pin(self.through_root(&served, path, parts, body)).await
+            }
         }
     }
 
@@ -351,7 +353,7 @@ impl App {
         let inbound = way.inbound(parts);
         if let (Target::Count(_), Payload::Whole(body)) = (&inbound.target, &payload) {
             let body = body.clone();
-            return count(env, inbound, body, slot).await;
+            return Box::pin(count(env, inbound, body, slot)).await;
         }
         let Some(recorder) = slot else {
             return Err(Fault::upstream(500, "the request has no record").into());

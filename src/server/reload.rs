@@ -64,9 +64,14 @@ impl Reloader {
     /// Watches until `app` is gone; `told` hears of each change. Blocks: it wants a thread of its own.
     pub fn watch(mut self, app: &std::sync::Weak<App>, told: impl Fn(Change)) {
         let (sender, events) = mpsc::channel();
-        let mut watcher = notify::recommended_watcher(move |event| {
-            let _ = sender.send(event);
-        });
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // A look at a file is no change, and each reload looks at all of them: it would be the sign for the next one.
+                let looks = event.as_ref().is_ok_and(|event| event.kind.is_access());
+                if !looks {
+                    let _ = sender.send(event);
+                }
+            });
         while app.strong_count() > 0 {
             let watched = match &mut watcher {
                 Ok(watcher) => self.attach(watcher),

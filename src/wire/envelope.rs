@@ -26,7 +26,11 @@ impl<'a> Envelope<'a> {
     ///
     /// If `body` is no JSON object.
     pub fn parse(body: &'a [u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(body)
+        // Whether it is UTF-8 is found out at once for all of it.
+        match std::str::from_utf8(body) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(body),
+        }
     }
 
     /// The bytes of a field's value.

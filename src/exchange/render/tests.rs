@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::*;
 use crate::{
     exchange::{
-        Found, Head, Heard, Ledger, Recorder,
+        Address, Found, Head, Heard, Ledger, Recorder,
         told::{Detail, What},
     },
     llm::{Event, Finish, Kind},
@@ -18,7 +18,7 @@ fn request(recorder: &mut Recorder, stage: Stage, body: &'static str) {
     let (method, headers) = (Method::POST, HeaderMap::new());
     recorder.stage(stage, &Bytes::from_static(body.as_bytes()), || Head {
         method: Some(&method),
-        url: Some("/chat/completions?tok=abc".into()),
+        url: Some(Address::Text("/chat/completions?tok=abc".into())),
         status: None,
         headers: &headers,
         secrets: Vec::new(),

@@ -115,7 +115,7 @@ struct Job<'a> {
     llm: bool,
 }
 
-/// The request transformer, where the profile has one: its LLM's answer becomes the body. All that follows sees it as if the client had
+/// The request transformer of a profile that has one of either kind: its LLM's answer becomes the body. All that follows sees it as if the client had
 /// sent it.
 pub(super) async fn request(
     env: Env<'_>,
@@ -124,9 +124,6 @@ pub(super) async fn request(
     recorder: &mut Recorder,
 ) -> Outcome<(Payload, Vec<Loss>)> {
     let profile = Arc::clone(&inbound.profile);
-    if !profile.has_transformer() {
-        return Ok((payload, Vec::new()));
-    }
     let body = hold(payload, limit(&profile)).await?;
     let Some(own) = &profile.ai_request_transformer else {
         return Ok((Payload::Whole(body), Vec::new()));

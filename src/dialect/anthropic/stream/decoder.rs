@@ -10,7 +10,7 @@ use super::super::{
 use crate::{
     dialect::{
         Error, StreamDecoder,
-        text::{Text, count},
+        text::{Text, count, json},
     },
     llm::{Citation, Event, Finish, Kind, Sink, Usage as Counts},
     wire::Frame,
@@ -178,6 +178,10 @@ impl Decoder {
         self.delta(index, delta, sink);
     }
 
+    fn say(&mut self, text: &str) {
+        self.said = self.said.saturating_add(text.chars().count() as u64);
+    }
+
     fn delta(&mut self, index: u64, delta: Delta<'_>, sink: &mut dyn Sink) {
         let Some(at) = self.blocks.iter().position(|block| block.index == index) else {
             return;
@@ -195,7 +199,7 @@ impl Decoder {
             if let Some(block) = self.blocks.get_mut(at) {
                 block.part = Some(part);
             }
-            self.said = self.said.saturating_add(text.chars().count() as u64);
+            self.say(&text);
             sink.event(Event::Text { part, text });
         }
         let Some(block) = self.blocks.get_mut(at) else {
@@ -270,7 +274,7 @@ impl StreamDecoder for Decoder {
         if data.is_empty() || data.starts_with(b":") || data == b"[DONE]" || self.failed {
             return Ok(());
         }
-        let wire: Wire<'_> = serde_json::from_slice(data)?;
+        let wire: Wire<'_> = json(data)?;
         let name = String::from_utf8_lossy(frame.name());
         let kind = wire.kind.filled().unwrap_or(name);
         if kind == "error" || (wire.error.is_some() && kind.is_empty()) {
@@ -312,6 +316,14 @@ impl StreamDecoder for Decoder {
             _ => {}
         }
         Ok(())
+    }
+
+    fn repeat(&mut self, text: &str) -> bool {
+        let goes_on = !self.failed && !self.stopped;
+        if goes_on {
+            self.say(text);
+        }
+        goes_on
     }
 
     fn is_complete(&self) -> bool {

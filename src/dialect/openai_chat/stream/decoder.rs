@@ -13,6 +13,7 @@ use crate::{
             citations, finish, logprobs,
             wire::{self, Answer, Choice, Content, Message, ThinkingBlock, Thought, ToolCall},
         },
+        text::json,
     },
     llm::{Accumulator, ChatResponse, Event, Kind, Sink},
     wire::Frame,
@@ -45,7 +46,7 @@ pub(in crate::dialect::openai_chat) struct Decoder {
 
 /// Reads a whole answer of chat or completions; `route` is Kong's name of the operation, for Kong's wording.
 pub(in crate::dialect) fn whole(body: &[u8], route: &str) -> Result<ChatResponse, Error> {
-    let mut answer: Answer<'_> = serde_json::from_slice(body)?;
+    let mut answer: Answer<'_> = json(body)?;
     let Some(choices) = answer.choices.take() else {
         return Err(Error::Malformed(format!(
             "'choices' not in {route} response"
@@ -317,7 +318,7 @@ impl StreamDecoder for Decoder {
             }
             return Ok(());
         }
-        let mut chunk: Answer<'_> = serde_json::from_slice(data)?;
+        let mut chunk: Answer<'_> = json(data)?;
         if let Some(event) = failure(frame, data, &chunk) {
             self.fail(event, sink);
             return Ok(());
@@ -372,6 +373,10 @@ impl StreamDecoder for Decoder {
 
         serde_json::from_slice::<Bare<'_>>(frame.data())
             .is_ok_and(|chunk| chunk.choices.is_none_or(|c| c.is_empty()) && chunk.usage.is_some())
+    }
+
+    fn repeat(&mut self, _: &str) -> bool {
+        !self.failed && !self.done
     }
 
     fn is_complete(&self) -> bool {
