@@ -161,8 +161,12 @@ pub(super) fn compose(
     // Answers that go on as they come repeat what they repeat.
     let writes = !same_format || inbound.profile.ai_response_transformer.is_some();
     let echo = writes.then(|| inbound.ingress.echo(body));
+    let mut echo = echo.unwrap_or_default();
+    if let Some(earlier) = &inbound.earlier {
+        echo.set("previous_response_id", earlier.id().into());
+    }
     let mut plan = Plan {
-        echo: echo.unwrap_or_default(),
+        echo,
         hide_usage,
         accepts,
         headers: answer_headers(route, &decided.model, &lost),
@@ -287,6 +291,7 @@ fn called(asked: &Ingredients<'_>) -> Called {
     let since = asked.now.duration_since(SystemTime::UNIX_EPOCH);
     Called {
         id: format!("{prefix}{}", asked.exchange),
+        own_id: asked.inbound.ingress.format() == Format::Responses,
         model: asked.decided.model.clone(),
         created: since.unwrap_or_default().as_secs(),
         ..Called::default()

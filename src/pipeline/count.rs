@@ -1,4 +1,5 @@
-//! How many tokens a Messages request is: <https://platform.claude.com/docs/en/api/messages-count-tokens>.
+//! How many tokens a request is: of Messages, <https://platform.claude.com/docs/en/api/messages-count-tokens>, and of Responses,
+//! <https://developers.openai.com/api/docs/guides/token-counting>.
 //!
 //! It always gets an answer (TRAPS 2.7). Where the provider counts, its count goes through; where it does not, or fails, the texts are
 //! counted here, and the answer says so. What it fails of is no failure of an exchange.
@@ -14,13 +15,15 @@ use super::{
     answer::{collect, returned},
     checks,
     headers::downstream,
-    noting, route, secrets,
+    noting, route, secrets, stored,
     unread::{self, forward},
 };
 use crate::{
     dialect::Fault,
     exchange::{Head, Prompt, Recorder, Stage},
+    llm::Format,
     pipeline::Target,
+    provider::Operation,
     transport::Body,
     wire::envelope::Envelope,
 };
@@ -28,8 +31,12 @@ use crate::{
 /// A client that asks before each turn does not wait for long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What an exchange of this kind is called.
-const NAME: &str = "llm/v1/chat/count_tokens";
+/// What exchanges of these kinds are called.
+const OF_MESSAGES: &str = "llm/v1/chat/count_tokens";
+const OF_RESPONSES: &str = "llm/v1/responses/input_tokens";
+
+/// Where OpenAI counts, and those who have its Responses.
+const PATH: &str = "/v1/responses/input_tokens";
 
 /// Counts a request's tokens.
 ///
@@ -47,24 +54,33 @@ pub async fn count(
     };
     let payload = noting::received(recorder, Payload::Whole(body.clone()));
     noting::asked(recorder, &inbound, &payload);
+    let Payload::Whole(body) = stored::whole(&inbound, payload)? else {
+        return Err(super::answer::gone().into());
+    };
     let request = checks::check(&inbound, &body)?;
+    let responses = inbound.ingress.format() == Format::Responses;
+    let name = if responses { OF_RESPONSES } else { OF_MESSAGES };
     let provider = inbound.profile.ai_proxy.as_ref();
     let provider = provider.map_or("", |proxy| proxy.model.provider.as_str());
-    recorder.routed(provider, NAME, "");
+    recorder.routed(provider, name, "");
     let response = match ask(env, &inbound, request, &body, recorder).await {
         Some(response) => response,
         None => {
             let tokens = tokio::task::spawn_blocking(move || Prompt::of(&body).tokens())
                 .await
                 .map_err(|_| Fault::upstream(500, "the tokens could not be counted"))?;
-            written(tokens)
+            written(tokens, responses)
         }
     };
     returned(response, slot)
 }
 
-fn written(tokens: u64) -> Response<Bytes> {
-    let json = json!({"input_tokens": tokens, "estimated": true});
+fn written(tokens: u64, responses: bool) -> Response<Bytes> {
+    let json = if responses {
+        json!({"object": "response.input_tokens", "input_tokens": tokens, "estimated": true})
+    } else {
+        json!({"input_tokens": tokens, "estimated": true})
+    };
     let mut response = Response::new(Bytes::from(json.to_string()));
     response
         .headers_mut()
@@ -119,7 +135,8 @@ async fn prepare(
     recorder: &mut Recorder,
 ) -> Option<Prepared> {
     let mut route = route::route(inbound).ok()?;
-    if route.options.upstream_url.is_some() {
+    // Both are of one operation.
+    if route.options.upstream_url.is_some() || route.options.upstream_path.is_some() {
         return None;
     }
     let asked = match &inbound.asked {
@@ -128,7 +145,11 @@ async fn prepare(
     };
     let default = || inbound.profile.aiproxy.default_model.clone();
     let model = route.model.clone().or(asked).or_else(default)?;
-    let path = route.provider.counts_tokens()?;
+    let path = match (inbound.ingress.format(), inbound.target.operation()) {
+        (Format::Responses, Operation::Responses) => PATH,
+        (Format::Responses, _) => return None,
+        _ => route.provider.counts_tokens()?,
+    };
     request.set("model", &model).ok()?;
     let wire = request.finish(body);
     let mut headers = HeaderMap::clone(&inbound.headers);
@@ -145,6 +166,7 @@ async fn prepare(
         query: inbound.query.clone(),
         headers,
         captures: Vec::new(),
+        earlier: None,
         llm: inbound.llm,
     };
     let cloud = route.provider.cloud(&unread::call(&inbound, &route));

@@ -5,6 +5,7 @@
 //! failure is a [`Failure`] until the server gives it the client's form.
 
 mod answer;
+mod called;
 mod capped;
 mod checks;
 mod compose;
@@ -17,13 +18,13 @@ mod relay;
 mod route;
 mod secrets;
 mod settings;
+mod stored;
 mod through;
 mod transformer;
 mod unread;
 mod warnings;
 
 use std::{
-    borrow::Cow,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,7 +39,7 @@ use crate::{
     dialect::{Echo, Egress, Fault, Ingress, Loss, Native, Restore},
     exchange::{Recorder, Stage},
     keys::Keys,
-    llm::{ChatResponse, EmbedRequest, Event, Finish},
+    llm::EmbedRequest,
     profile::{Profile, Vault},
     provider::Operation,
     transport::{Body, Connected, Dial, Free, Transport, TransportError},
@@ -49,8 +50,10 @@ pub use count::count;
 pub use inflate::{Coding, Inflated, inflate};
 pub use relay::Relay;
 pub use route::{Asked, Target, operation_of, options};
+pub use stored::{Earlier, Keeping, Made, Store, What, follow, kept};
 pub use transformer::limit as body_limit;
 
+use called::Called;
 use secrets::Secrets;
 use warnings::warn;
 
@@ -96,6 +99,8 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// What the named groups of `[aiproxy] path` matched.
     pub captures: Vec<(String, String)>,
+    /// The conversation that it goes on from, where that is kept here.
+    pub earlier: Option<Earlier>,
     /// Whether transformers ask their LLMs. If not, their calls are made ready and recorded, and bodies go on as they are.
     pub llm: bool,
 }
@@ -177,78 +182,6 @@ pub(crate) struct Plan {
     seen_model: Option<glance::SeenModel>,
     /// The profile's response transformer.
     filter: Option<Box<transformer::Filter>>,
-}
-
-/// What an answer is called where the provider does not say.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Called {
-    id: String,
-    model: String,
-    /// Seconds since the epoch.
-    created: u64,
-    /// Most tokens that were asked for.
-    limit: Option<u64>,
-    /// The model that the provider names is a version of this one.
-    versioned: bool,
-}
-
-impl Called {
-    /// Names the beginning of a stream.
-    fn name<'e>(&self, event: Event<'e>) -> Event<'e> {
-        let Event::Start {
-            id,
-            model,
-            created,
-            fingerprint,
-        } = event
-        else {
-            return event;
-        };
-        let or = |told: Cow<'e, str>, own: &str| {
-            if told.is_empty() {
-                Cow::Owned(own.to_owned())
-            } else {
-                told
-            }
-        };
-        let versioned = self.versioned && !model.is_empty();
-        let (model, fingerprint) = if versioned {
-            (Cow::Owned(self.model.clone()), fingerprint.or(Some(model)))
-        } else {
-            (or(model, &self.model), fingerprint)
-        };
-        Event::Start {
-            id: or(id, &self.id),
-            model,
-            created: created.or(Some(self.created)),
-            fingerprint,
-        }
-    }
-
-    /// Names a whole answer.
-    fn answer(&self, response: &mut ChatResponse) {
-        if response.id.is_empty() {
-            response.id.clone_from(&self.id);
-        }
-        if self.versioned && !response.model.is_empty() {
-            let version = std::mem::take(&mut response.model);
-            response.fingerprint.get_or_insert(version);
-        }
-        if response.model.is_empty() {
-            response.model.clone_from(&self.model);
-        }
-        response.created = response.created.or(Some(self.created));
-        // Some servers do not say why they stopped: at the limit, it was the limit.
-        let full = response
-            .usage
-            .zip(self.limit)
-            .is_some_and(|(usage, limit)| usage.output >= limit);
-        for choice in response.choices.iter_mut().filter(|_| full) {
-            if choice.finish == Some(Finish::Other) {
-                choice.finish = Some(Finish::Length);
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Plan {
@@ -366,6 +299,7 @@ pub async fn prepare(
     }
     let payload = noting::received(recorder, payload);
     noting::asked(recorder, &inbound, &payload);
+    let payload = stored::whole(&inbound, payload)?;
     let mut inbound = inbound;
     // What few profiles have is boxed, here and below: every request's future would be as large.
     let (payload, lost) = if inbound.profile.has_transformer() {

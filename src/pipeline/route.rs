@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 
-use super::Inbound;
+use super::{Inbound, stored::Made};
 use crate::{
     dialect::Fault,
     profile::{
@@ -20,8 +20,10 @@ use crate::{
 pub enum Target {
     /// An operation that aiproxy knows by its path, and what follows the path.
     Operation(Operation, String),
-    /// How many tokens a conversation is, asked at this path.
-    Count(String),
+    /// How many tokens a conversation is, asked of whom does this operation, at this path.
+    Count(Operation, String),
+    /// Something of an answer that was made before.
+    Made(Made),
     /// Any path, forwarded unread (`preserve`, `other_paths = "forward"`).
     Unread(String),
 }
@@ -31,9 +33,8 @@ impl Target {
     #[must_use]
     pub fn operation(&self) -> Operation {
         match self {
-            Target::Operation(operation, _) => *operation,
-            Target::Count(_) => Operation::Chat,
-            Target::Unread(_) => Operation::Preserve,
+            Target::Operation(operation, _) | Target::Count(operation, _) => *operation,
+            Target::Unread(_) | Target::Made(_) => Operation::Preserve,
         }
     }
 
@@ -42,8 +43,8 @@ impl Target {
     pub fn is_read(&self) -> bool {
         match self {
             Target::Operation(operation, _) => operation.is_read(),
-            Target::Count(_) => true,
-            Target::Unread(_) => false,
+            Target::Count(..) => true,
+            Target::Unread(_) | Target::Made(_) => false,
         }
     }
 
@@ -51,7 +52,8 @@ impl Target {
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
-            Target::Operation(_, path) | Target::Count(path) | Target::Unread(path) => path,
+            Target::Operation(_, path) | Target::Count(_, path) | Target::Unread(path) => path,
+            Target::Made(made) => &made.path,
         }
     }
 }

@@ -63,8 +63,9 @@ pub(super) async fn forward(
     }
     let call = call(inbound, route);
     let uri = match &inbound.target {
-        Target::Operation(..) | Target::Count(_) => provider::uri(route.provider, &call)?,
+        Target::Operation(..) | Target::Count(..) => provider::uri(route.provider, &call)?,
         Target::Unread(path) => provider::unread_uri(route.provider, &call, path)?,
+        Target::Made(made) => provider::unread_uri(route.provider, &call, &made.path)?,
     };
     let allow_override = route.auth.allow_override;
     let mut sent = headers::upstream(&inbound.headers, allow_override);

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use http::{
 
 use super::{
     admin::{self, json_answer, only_read},
+    beside::{self, Beside},
     gate::{Gate, Origin},
     intake::{self, Budget, Held},
     listen::Peer,
@@ -27,8 +28,8 @@ use crate::{
     keys::Keys,
     llm::Format,
     pipeline::{
-        Asked, Env, Failure, Outcome, Payload, Target, body_limit, count, finish, operation_of,
-        prepare, send, too_large,
+        Asked, Env, Failure, Outcome, Payload, Store, Target, body_limit, count, finish, follow,
+        kept, operation_of, prepare, send, too_large,
     },
     profile::{Profile, Vault},
     transport::{Body, Transport, full},
@@ -86,6 +87,7 @@ pub struct App {
     vault: Arc<dyn Vault>,
     keys: Arc<dyn Keys>,
     budget: Budget,
+    stored: Arc<Store>,
 }
 
 impl std::fmt::Debug for App {
@@ -120,6 +122,7 @@ impl App {
             vault,
             keys,
             budget,
+            stored: Arc::default(),
         }
     }
 
@@ -236,8 +239,20 @@ impl App {
             return refuse_at(&path, Fault::invalid(404, "no profile is served here"));
         };
         let query = parts.uri.query();
-        let named_by_body = operation_of(path.trim_end_matches('/'))
-            .is_some_and(|(operation, _)| operation.is_read())
+        let beside = beside::of(path.trim_end_matches('/'));
+        if let Some(Beside::Made(made)) = &beside
+            && self.stored.has(&made.id, Instant::now())
+        {
+            let way = beside::way(default, made.clone());
+            return self
+                .exchange(way, parts, |app, way, parts, slot| {
+                    Box::pin(app.through_profile(way, parts, body, slot))
+                })
+                .await;
+        }
+        let named_by_body = beside == Some(Beside::Count)
+            || operation_of(path.trim_end_matches('/'))
+                .is_some_and(|(operation, _)| operation.is_read())
             || any_native(path.trim_end_matches('/'), query).is_some()
             || router::speaker(&path).format() == Format::Anthropic;
         if !named_by_body || parts.method != Method::POST {
@@ -350,17 +365,36 @@ impl App {
             keys: &*self.keys,
             now: SystemTime::now(),
         };
-        let inbound = way.inbound(parts);
-        if let (Target::Count(_), Payload::Whole(body)) = (&inbound.target, &payload) {
-            let body = body.clone();
-            return Box::pin(count(env, inbound, body, slot)).await;
+        let mut inbound = way.inbound(parts);
+        let now = Instant::now();
+        if let Target::Made(made) = &inbound.target
+            && (!made.elsewhere || self.stored.has(&made.id, now))
+        {
+            if let Payload::Stream(body) = payload {
+                intake::skip(&inbound.headers, body);
+            }
+            return kept(&self.stored, &inbound, made, now, slot);
         }
         let Some(recorder) = slot else {
             return Err(Fault::upstream(500, "the request has no record").into());
         };
+        let keeping = follow(&self.stored, &mut inbound, &payload, recorder, now)?;
+        // The conversation so far is part of the request.
+        let _share = match &inbound.earlier {
+            Some(earlier) => Some(Box::pin(self.budget.take(earlier.size())).await?),
+            None => None,
+        };
+        if let (Target::Count(..), Payload::Whole(body)) = (&inbound.target, &payload) {
+            let body = body.clone();
+            return Box::pin(count(env, inbound, body, slot)).await;
+        }
         let prepared = prepare(env, inbound, payload, recorder).await?;
         let answer = send(env, prepared, recorder).await?;
-        finish(env, answer, slot).await
+        let response = finish(env, answer, slot).await?;
+        Ok(match keeping {
+            Some(keeping) => keeping.watch(response),
+            None => response,
+        })
     }
 
     /// Runs one exchange, and gives its failure the client's form. The record closes with the answer's body, here on a failure, or by

@@ -39,7 +39,7 @@ pub async fn inbound(
         .map_err(|_| Fault::invalid(400, "the path holds a character that URLs cannot hold"))?;
     let served = Served::new(vec![Arc::clone(profile)]);
     match place(&served, &parts.uri)? {
-        Place::Profile(way) if !matches!(way.target, Target::Count(_)) => {
+        Place::Profile(way) if !matches!(way.target, Target::Count(..) | Target::Made(_)) => {
             if !way.target.is_read() && !profile.has_transformer() {
                 return Ok((way.inbound(parts), body));
             }

@@ -48,7 +48,8 @@ impl Budget {
         }
     }
 
-    async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
+    /// A share of the memory, given back when it is dropped.
+    pub(super) async fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Fault> {
         let full = || {
             let limit = self.bytes >> 20;
             Fault {

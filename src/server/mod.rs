@@ -5,6 +5,7 @@
 
 mod admin;
 mod app;
+mod beside;
 mod dry;
 mod gate;
 mod intake;

@@ -8,7 +8,13 @@ use super::{
     router::{Way, printable},
     served::Served,
 };
-use crate::{dialect::Fault, pipeline::Asked, wire::envelope::Envelope};
+use crate::{
+    dialect::Fault,
+    llm::Format,
+    pipeline::{Asked, Target},
+    provider::Operation,
+    wire::envelope::Envelope,
+};
 
 /// Whether the body's model may stand for another one. A model in the path is the provider's own affair.
 pub(super) fn maps(way: &Way) -> bool {
@@ -61,7 +67,14 @@ pub(super) fn mapped(
             ));
         }
         let captures = std::mem::take(&mut way.captures);
-        let way = Way::of(profile, way.target.path(), query, asked)?;
+        // Responses that were to be a conversation may be Responses there.
+        let path = match &way.target {
+            Target::Operation(..) if way.ingress.format() == Format::Responses => {
+                Operation::Responses.path()
+            }
+            target => target.path(),
+        };
+        let way = Way::of(profile, path, query, asked)?;
         return Ok(Way { captures, ..way });
     }
     let own = from.ai_proxy.as_ref().and_then(|proxy| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Uri, request::Parts};
 
-use super::served::Served;
+use super::{beside, served::Served};
 use crate::{
     dialect::{
         Fault, Ingress, Native, Task, anthropic::Anthropic, native, native_default,
@@ -86,6 +86,7 @@ impl Way {
             query: parts.uri.query().map(str::to_owned),
             headers: parts.headers,
             captures: self.captures,
+            earlier: None,
             llm: true,
         }
     }
@@ -138,7 +139,10 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
     }
     let spoken = spoken(&profile, taken.rest, uri.query());
     let trimmed = taken.rest.trim_end_matches('/');
-    let named = spoken.is_some() || messages(trimmed).is_some() || operation_of(trimmed).is_some();
+    let named = spoken.is_some()
+        || messages(trimmed).is_some()
+        || operation_of(trimmed).is_some()
+        || beside::of(trimmed).is_some();
     let (target, native, ingress) = if taken.matched && !named {
         own_target(&profile, taken.rest)
     } else {
@@ -173,7 +177,7 @@ fn own_target(profile: &Profile, rest: &str) -> Found {
 }
 
 /// What a path asks for, the same in the provider's own words, and who reads and writes the client's.
-type Found = (Target, Option<Native>, &'static dyn Ingress);
+pub(super) type Found = (Target, Option<Native>, &'static dyn Ingress);
 
 fn unread(rest: &str) -> Found {
     let target = Target::Unread(rest.to_owned());
@@ -182,7 +186,7 @@ fn unread(rest: &str) -> Found {
 }
 
 /// The operation that the provider is asked for, `own` being the profile's: Responses are a conversation where it has none of its own.
-fn served(profile: &Profile, operation: Operation, own: Operation) -> Operation {
+pub(super) fn served(profile: &Profile, operation: Operation, own: Operation) -> Operation {
     let Some(proxy) = &profile.ai_proxy else {
         return operation;
     };
@@ -320,7 +324,7 @@ fn models(path: &str) -> Option<Option<String>> {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     // `+` is itself in a path.
     let query = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(query.as_bytes())
@@ -344,7 +348,16 @@ fn target(profile: &Profile, rest: &str, query: Option<&str>) -> Result<Found, F
     let trimmed = rest.trim_end_matches('/');
     let of_anthropic = messages(trimmed);
     if of_anthropic == Some(Messages::Count) {
-        return Ok((Target::Count(trimmed.to_owned()), None, &Anthropic));
+        let target = Target::Count(Operation::Chat, trimmed.to_owned());
+        return Ok((target, None, &Anthropic));
+    }
+    // Where clients speak the provider's own format, OpenAI's paths are paths like any other.
+    let of_openai = format(profile).is_none();
+    if of_openai
+        && let Some(beside) = beside::of(of_azure(proxy, trimmed).unwrap_or(trimmed))
+        && let Some(target) = beside::target(profile, own, beside)?
+    {
+        return Ok((target, None, &OpenAiResponses));
     }
     // `llm_format = "anthropic"` passes the path without `/v1` on as the other.
     let short = || {
@@ -352,11 +365,10 @@ fn target(profile: &Profile, rest: &str, query: Option<&str>) -> Result<Found, F
         native_default(format, Task::Chat).filter(|_| of_anthropic.is_some())
     };
     let spoken = spoken(profile, trimmed, query).or_else(short);
-    // Where clients speak the provider's own format, OpenAI's paths are paths like any other.
     let found = match &spoken {
         Some(native) => Some((operation_for(native.task), trimmed)),
         None if of_anthropic.is_some() => Some((Operation::Chat, trimmed)),
-        None if format(profile).is_some() => None,
+        None if !of_openai => None,
         None => operation_of(trimmed).or_else(|| operation_of(of_azure(proxy, trimmed)?)),
     };
     if let Some((asked, below)) = found {

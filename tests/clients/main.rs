@@ -18,3 +18,4 @@ mod models;
 mod order;
 mod paths;
 mod providers;
+mod stored;

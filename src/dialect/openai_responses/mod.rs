@@ -28,7 +28,7 @@ use super::{
 };
 use crate::llm::{ChatRequest, ChatResponse, Format};
 
-pub use previous::{after, input_of, output_of};
+pub use previous::{after, input_of, listed};
 
 /// The format, as clients speak it to any provider: what a provider of another format cannot have is refused.
 #[derive(Debug)]
@@ -71,6 +71,10 @@ macro_rules! ingress {
                 request::decode(body, $own_tools)
             }
 
+            fn leave(&self, request: &mut ChatRequest) -> Result<(), Error> {
+                leave(request)
+            }
+
             fn encode_response(&self, response: &ChatResponse) -> Vec<u8> {
                 response::encode(response, &Echo::default())
             }
@@ -101,6 +105,17 @@ macro_rules! ingress {
 
 ingress!(OpenAiResponses, tools::BuiltIn::Refused);
 ingress!(Served, tools::BuiltIn::Ignored);
+
+/// Nobody else goes on with an answer whose client has left.
+fn leave(request: &ChatRequest) -> Result<(), Error> {
+    let extra = request.extra.as_ref();
+    if extra.is_some_and(|extra| extra.fields.get("background") == Some(&Value::Bool(true))) {
+        return Err(Error::Unsupported {
+            what: "`background: true`: ask for a whole answer or a stream".into(),
+        });
+    }
+    Ok(())
+}
 
 /// What a field that has no canonical place asks for needs no provider: it is answered here, or says what is so anyway.
 pub(super) fn is_seen_to(key: &str, value: &Value) -> bool {

@@ -34,6 +34,7 @@ fn composed(options: &str, settings: &str, body: &str, query: Option<&str>) -> P
         query: query.map(str::to_owned),
         headers: HeaderMap::new(),
         captures: Vec::new(),
+        earlier: None,
         llm: true,
     };
     let body = Bytes::copy_from_slice(body.as_bytes());

@@ -259,6 +259,7 @@ fn inbound(job: &Job<'_>) -> Inbound {
         query: None,
         headers,
         captures: Vec::new(),
+        earlier: None,
         llm: true,
     }
 }

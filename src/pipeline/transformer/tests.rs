@@ -124,6 +124,7 @@ fn inbound(llm: bool) -> Inbound {
         query: Some("key=client-key&a=1".into()),
         headers,
         captures: Vec::new(),
+        earlier: None,
         llm,
     }
 }
