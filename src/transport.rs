@@ -59,6 +59,8 @@ pub struct Dial {
     pub connect_timeout: Duration,
     /// Longest wait from the request's last byte to the response's headers.
     pub first_byte_timeout: Duration,
+    /// The request's body is in memory, all of it.
+    pub whole: bool,
     /// The answer will be streamed: a small receive window bounds what a slow reader can hold.
     pub stream: bool,
 }
@@ -84,6 +86,7 @@ impl Default for Dial {
             http2: true,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(600),
+            whole: false,
             stream: false,
         }
     }

@@ -16,7 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{error::explain, locked, origin::Exchange};
+use super::{error::explain, http1::Own, locked, origin::Exchange};
 use crate::transport::{Body, BoxError, TransportError};
 
 /// How far a request's body got; shared with whoever waits for the answer.
@@ -114,18 +114,46 @@ impl http_body::Body for Upload {
 /// A response's body. Its trailers pass; its end, its error or its drop ends the exchange.
 pub(crate) struct Download {
     body: Incoming,
+    /// The connection, where it has no task of its own.
+    own: Option<Own>,
     exchange: Option<Exchange>,
     _cut: Cut,
 }
 
 impl Download {
-    pub(crate) fn new(body: Incoming, exchange: Exchange, cut: Cut) -> Self {
-        let exchange = (!body.is_end_stream()).then_some(exchange);
-        Download {
+    pub(crate) fn new(body: Incoming, own: Option<Own>, exchange: Exchange, cut: Cut) -> Self {
+        let over = body.is_end_stream();
+        let mut download = Download {
             body,
-            exchange,
+            own,
+            exchange: Some(exchange),
             _cut: cut,
+        };
+        if over {
+            download.over();
         }
+        download
+    }
+
+    /// All of it is here.
+    fn over(&mut self) {
+        if let (Some(exchange), Some(own)) = (self.exchange.take(), self.own.take()) {
+            exchange.release(own);
+        }
+    }
+
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(own) = &mut self.own
+        {
+            own.drive(cx);
+            return Pin::new(&mut self.body).poll_frame(cx);
+        }
+        polled
     }
 }
 
@@ -137,10 +165,10 @@ impl http_body::Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        match std::task::ready!(self.poll_body(cx)) {
             Some(Ok(frame)) => {
                 if self.body.is_end_stream() {
-                    self.exchange = None;
+                    self.over();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -151,7 +179,7 @@ impl http_body::Body for Download {
                 Poll::Ready(Some(Err(TransportError::Broken(why).into())))
             }
             None => {
-                self.exchange = None;
+                self.over();
                 Poll::Ready(None)
             }
         }

@@ -26,6 +26,7 @@ use super::{
     body::{Cut, Download, Progress, Upload},
     connect::{Count, Dialer},
     error::{BEGAN, explain, of_pool},
+    http1::{Own, Unanswered},
     locked,
     origin::{Claim, Exchange, Origin},
     proxy::{Environment, Proxies, Proxy, ProxyKind, Route, bare},
@@ -203,8 +204,8 @@ impl Client {
         };
         for _ in 0..MAX_ATTEMPTS {
             match once.send(request).await {
-                Ok((response, exchange)) => {
-                    let mut response = received(response, exchange, cut);
+                Ok((response, own, exchange)) => {
+                    let mut response = received(response, own, exchange, cut);
                     response.extensions_mut().insert(Connected {
                         took: once.connected,
                     });
@@ -259,19 +260,23 @@ impl Once<'_> {
     async fn send(
         &mut self,
         request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, Exchange), Unsent> {
+    ) -> Result<(Response<Incoming>, Option<Own>, Exchange), Unsent> {
         let (limit, began) = (self.dial.connect_timeout, Instant::now());
         let claim = timeout(limit, self.origin.claim()).await;
         match claim.unwrap_or(Err(TransportError::ConnectTimeout(limit)))? {
+            Claim::Http1(exchange) if self.dial.whole => {
+                let (response, own) = self.over_own(request, began).await?;
+                Ok((response, Some(own), exchange))
+            }
             Claim::Http1(exchange) => {
-                let response = self.over_pool(request, began).await?;
-                Ok((response, exchange))
+                let response = Box::pin(self.over_pool(request, began)).await?;
+                Ok((response, None, exchange))
             }
             Claim::Http2(mut sender, exchange) => {
                 self.connected = began.elapsed();
                 let sending = pin!(sender.try_send_request(request));
                 match self.first_byte(sending).await? {
-                    Ok(response) => Ok((response, exchange)),
+                    Ok(response) => Ok((response, None, exchange)),
                     Err(mut unsent) => match unsent.take_message() {
                         Some(request) => {
                             self.origin.retire(&exchange);
@@ -280,6 +285,29 @@ impl Once<'_> {
                         None => Err(Unsent::Failed(self.broken(unsent.error()))),
                     },
                 }
+            }
+        }
+    }
+
+    /// Over a connection that this exchange drives itself.
+    async fn over_own(
+        &mut self,
+        request: Request<Upload>,
+        began: Instant,
+    ) -> Result<(Response<Incoming>, Own), Unsent> {
+        let limit = self.dial.connect_timeout;
+        let made = timeout(limit, self.origin.own()).await;
+        let mut own = made.unwrap_or(Err(TransportError::ConnectTimeout(limit)))?;
+        self.connected = began.elapsed();
+        let sent = self.first_byte(pin!(own.send(request))).await?;
+        match sent {
+            Ok(response) => Ok((response, own)),
+            Err(Unanswered::Unsent(request)) => Err(Unsent::Again(request)),
+            Err(Unanswered::Broken(error)) => Err(self.broken(&error).into()),
+            Err(Unanswered::Closed) => {
+                let name = self.origin.dialer().name();
+                let why = format!("{name} closed the connection before {BEGAN}");
+                Err(TransportError::Broken(why).into())
             }
         }
     }
@@ -349,8 +377,13 @@ fn unusable(what: &str) -> TransportError {
     TransportError::Connect(format!("the upstream's URL {what}"))
 }
 
-fn received(response: Response<Incoming>, exchange: Exchange, cut: Cut) -> Response<Body> {
-    response.map(|body| Download::new(body, exchange, cut).boxed_unsync())
+fn received(
+    response: Response<Incoming>,
+    own: Option<Own>,
+    exchange: Exchange,
+    cut: Cut,
+) -> Response<Body> {
+    response.map(|body| Download::new(body, own, exchange, cut).boxed_unsync())
 }
 
 /// Takes `user:password@` out of a URL: HTTP/2 would send it to the upstream as part of its name.

@@ -3,11 +3,12 @@
 use std::{
     error::Error,
     fmt, io,
+    mem::MaybeUninit,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -19,10 +20,12 @@ use hyper_util::{
     client::legacy::connect::{Connected, Connection, HttpConnector, dns::Name},
     rt::TokioIo,
 };
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::{
@@ -40,10 +43,29 @@ const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 #[cfg(target_os = "linux")]
 const TCP_UNHEARD: Duration = Duration::from_secs(30);
 
-/// Any two-way byte stream.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Any two-way byte stream over TCP.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket at its bottom.
+    fn socket(&self) -> &TcpStream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+impl Io for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Io for Box<dyn Io> {
+    fn socket(&self) -> &TcpStream {
+        (**self).socket()
+    }
+}
+
+impl<T: Io> Io for TlsStream<T> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0.socket()
+    }
+}
 
 /// Counts connections.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +101,27 @@ pub(crate) struct Link {
     pub(crate) http2: bool,
     /// The other end is a forward proxy, which wants whole URLs.
     proxied: bool,
+    doubt: Arc<AtomicBool>,
     _counted: Counted,
+}
+
+impl Link {
+    /// Whether the other end is a forward proxy, which wants whole URLs.
+    pub(crate) fn proxied(&self) -> bool {
+        self.proxied
+    }
+
+    /// What makes a read that finds nothing look at the socket itself: the runtime may not have heard yet that the other end closed it.
+    pub(crate) fn doubt(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.doubt)
+    }
+
+    fn is_closed(&self) -> bool {
+        match SockRef::from(self.io.socket()).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 impl Connection for Link {
@@ -94,7 +136,12 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() && self.doubt.load(Ordering::Relaxed) && self.is_closed() {
+            // Nothing read is the end.
+            return Poll::Ready(Ok(()));
+        }
+        read
     }
 }
 
@@ -180,6 +227,7 @@ impl Dialer {
                 io,
                 http2: false,
                 proxied,
+                doubt: Arc::default(),
                 _counted: self.count.one(),
             });
         }
@@ -193,6 +241,7 @@ impl Dialer {
             io: Box::new(io),
             http2,
             proxied,
+            doubt: Arc::default(),
             _counted: self.count.one(),
         })
     }

@@ -1,6 +1,6 @@
 //! The upstream side of the network: [`Client`] is the [`Transport`](crate::transport::Transport) that opens sockets.
 //!
-//! `client` sends, `origin` holds an upstream's connections (`pool` for HTTP/1.1, `lanes` for HTTP/2), `connect` makes
+//! `client` sends, `origin` holds an upstream's connections (`http1` and `pool` for HTTP/1.1, `lanes` for HTTP/2), `connect` makes
 //! them, by `proxy` and `tunnel` where one is to be used and under `tls` where the URL says so. `keys` fetches
 //! clouds' credentials. Imports `transport` and `keys` only.
 
@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod connect;
 mod error;
+mod http1;
 mod keys;
 mod lanes;
 mod origin;

@@ -20,6 +20,7 @@ use super::{
     body::Upload,
     connect::{Dialer, Link},
     error::{BEGAN, explain},
+    http1::{self, Idle, Own},
     lanes::{Lanes, Next, UNTOLD},
     locked,
     pool::{self, IDLE, Pool, Spare},
@@ -47,6 +48,8 @@ pub(crate) struct Origin {
     stream: bool,
     pool: Pool,
     spare: Arc<Spare>,
+    /// HTTP/1.1 connections outside of the pool.
+    idle: Idle,
     lanes: Mutex<Lanes<SendRequest<Upload>>>,
     /// Something changed that one who waits for a lane should look at.
     changed: Notify,
@@ -74,6 +77,7 @@ impl Origin {
             stream,
             pool,
             spare,
+            idle: Idle::default(),
             lanes: Mutex::default(),
             changed: Notify::new(),
             live: AtomicUsize::new(0),
@@ -87,6 +91,18 @@ impl Origin {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// An HTTP/1.1 connection that the exchange drives itself.
+    pub(crate) async fn own(&self) -> Result<Own, TransportError> {
+        if let Some(own) = self.idle.take() {
+            return Ok(own);
+        }
+        let link = match self.spare.take() {
+            Some(link) => link,
+            None => self.dialer.connect(false).await?,
+        };
+        Own::new(link, self.stream, || self.dialer.name()).await
     }
 
     /// Live exchanges and open lanes.
@@ -211,6 +227,12 @@ impl Origin {
     }
 }
 
+impl AsRef<Idle> for Origin {
+    fn as_ref(&self) -> &Idle {
+        &self.idle
+    }
+}
+
 /// A connection that was just made.
 enum Opened {
     Lane(SendRequest<Upload>, Pin<Box<Connection>>),
@@ -255,6 +277,13 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Its connection is free.
+    pub(crate) fn release(&self, own: Own) {
+        if self.origin.idle.put(own) {
+            tokio::spawn(http1::sweep(Arc::downgrade(&self.origin)));
+        }
+    }
+
     /// `HOST:PORT` of the upstream.
     pub(crate) fn name(&self) -> String {
         self.origin.dialer.name()

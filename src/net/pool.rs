@@ -27,10 +27,10 @@ use crate::transport::TransportError;
 pub(crate) const IDLE: Duration = Duration::from_secs(90);
 
 /// Most idle connections that are kept for an origin.
-const MAX_IDLE: usize = 64;
+pub(crate) const MAX_IDLE: usize = 64;
 
 /// What a slow reader of a stream can hold here.
-const STREAM_BUFFER: usize = 64 * 1024;
+pub(crate) const STREAM_BUFFER: usize = 64 * 1024;
 
 /// How long a spare connection is good for: the request that made it is next to ask.
 const FRESH: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ impl Spare {
         *locked(&self.0) = Some((Instant::now(), link));
     }
 
-    fn take(&self) -> Option<Link> {
+    pub(crate) fn take(&self) -> Option<Link> {
         let (since, link) = mem::take(&mut *locked(&self.0))?;
         (since.elapsed() < FRESH).then_some(link)
     }

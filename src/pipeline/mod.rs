@@ -468,10 +468,11 @@ pub struct Answer {
 pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> Outcome<Answer> {
     let Prepared {
         request,
-        dial,
+        mut dial,
         plan,
-        ..
+        wire,
     } = prepared;
+    dial.whole = wire.is_some();
     recorder.sent();
     match env.net.send(request, &dial).await {
         Ok(response) => {

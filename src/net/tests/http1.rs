@@ -19,6 +19,52 @@ use crate::transport::{Body, Dial, Transport, TransportError, full};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
+/// How the connection that a request goes over is driven: by the exchange itself where its body is in memory (`whole`), else by a task.
+fn dial(whole: bool) -> Dial {
+    Dial {
+        whole,
+        ..Dial::default()
+    }
+}
+
+/// Each of these with both kinds of connection.
+macro_rules! both {
+    ($($name:ident),* $(,)?) => {
+        mod own {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(true).await;
+            })*
+        }
+
+        mod pooled {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(false).await;
+            })*
+        }
+    };
+}
+
+both!(
+    the_wire_holds_what_was_given_a_host_and_a_length,
+    big_and_binary_bodies_arrive_as_they_are,
+    a_body_of_unknown_length_is_sent_as_it_comes,
+    trailers_are_kept,
+    redirects_pass_and_early_hints_do_not,
+    connections_are_used_again_and_by_equal_dials_alone,
+    a_request_that_met_a_closed_idle_connection_is_sent_again,
+    a_request_that_was_read_is_never_sent_again,
+    a_cut_body_is_an_error_that_names_the_upstream,
+    dropping_the_request_or_the_body_closes_the_connection_at_once,
+    limits_are_told_apart,
+    the_first_byte_is_waited_for_from_the_last_byte_sent,
+    a_body_that_fails_is_not_the_upstreams_fault,
+    what_is_not_there_is_named,
+    what_is_no_http_is_named,
+    an_answer_that_comes_before_the_body_is_sent_is_taken,
+);
+
 /// Answers every request with `answer` and keeps what it read.
 async fn recorder(answer: &'static [u8]) -> (std::net::SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -40,8 +86,7 @@ async fn recorder(answer: &'static [u8]) -> (std::net::SocketAddr, Arc<Mutex<Vec
     (address, seen)
 }
 
-#[tokio::test]
-async fn the_wire_holds_what_was_given_a_host_and_a_length() {
+async fn the_wire_holds_what_was_given_a_host_and_a_length(whole: bool) {
     let (address, seen) = recorder(OK).await;
     let request = Request::post(format!("http://user:secret@{address}/a/b?q=1%202"))
         .version(http::Version::HTTP_2)
@@ -51,7 +96,7 @@ async fn the_wire_holds_what_was_given_a_host_and_a_length() {
         .header("content-length", "999")
         .body(full(vec![0, 159, 146, 150]))
         .unwrap();
-    let (head, body) = fetch(&client(), request).await.unwrap();
+    let (head, body) = fetch_by(&client(), request, &dial(whole)).await.unwrap();
     assert_eq!((head.status, &body[..]), (StatusCode::OK, &b"ok"[..]));
 
     let mut sent = seen.lock().unwrap()[0].clone();
@@ -63,15 +108,14 @@ async fn the_wire_holds_what_was_given_a_host_and_a_length() {
     let host = format!("host: {address}");
     assert_eq!(lines, ["content-length: 4", &host, "x-one: 1", "x-one: 2"]);
 
-    fetch(&client(), get(&format!("http://{address}")))
+    fetch_by(&client(), get(&format!("http://{address}")), &dial(whole))
         .await
         .unwrap();
     let sent = String::from_utf8(seen.lock().unwrap()[1].clone()).unwrap();
     assert_eq!(sent, format!("GET / HTTP/1.1\r\n{host}\r\n\r\n"));
 }
 
-#[tokio::test]
-async fn big_and_binary_bodies_arrive_as_they_are() {
+async fn big_and_binary_bodies_arrive_as_they_are(whole: bool) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -82,10 +126,10 @@ async fn big_and_binary_bodies_arrive_as_they_are() {
     .await;
     let big: Vec<u8> = (0..5_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
     for dial in [
-        Dial::default(),
+        dial(whole),
         Dial {
             stream: true,
-            ..Dial::default()
+            ..dial(whole)
         },
     ] {
         let mut request = post(&server.url("/"), big.clone());
@@ -97,8 +141,7 @@ async fn big_and_binary_bodies_arrive_as_they_are() {
     }
 }
 
-#[tokio::test]
-async fn a_body_of_unknown_length_is_sent_as_it_comes() {
+async fn a_body_of_unknown_length_is_sent_as_it_comes(whole: bool) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         assert_eq!(request.headers()["transfer-encoding"], "chunked");
         Response::new(request.into_body().map_err(Into::into).boxed_unsync())
@@ -109,7 +152,7 @@ async fn a_body_of_unknown_length_is_sent_as_it_comes() {
         .body(body.boxed_unsync())
         .unwrap();
     let client = client();
-    let dial = Dial::default();
+    let dial = dial(whole);
     // The answer to the first part is there before the second part is sent.
     let mut answer = soon(client.send(request, &dial)).await.unwrap().into_body();
     for part in ["one", "two"] {
@@ -121,13 +164,12 @@ async fn a_body_of_unknown_length_is_sent_as_it_comes() {
     assert!(soon(answer.frame()).await.is_none());
 }
 
-#[tokio::test]
-async fn trailers_are_kept() {
+async fn trailers_are_kept(whole: bool) {
     let answer =
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
     let (address, _) = recorder(answer).await;
     let client = client();
-    let dial = Dial::default();
+    let dial = dial(whole);
     let response = client.send(get(&format!("http://{address}/")), &dial);
     let body = soon(soon(response).await.unwrap().into_body().collect())
         .await
@@ -135,12 +177,11 @@ async fn trailers_are_kept() {
     assert_eq!(body.trailers().unwrap()["x-sum"], "7");
 }
 
-#[tokio::test]
-async fn redirects_pass_and_early_hints_do_not() {
+async fn redirects_pass_and_early_hints_do_not(whole: bool) {
     let answer = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
         HTTP/1.1 302 Found\r\nlocation: http://elsewhere.example/\r\ncontent-length: 0\r\n\r\n";
     let (address, seen) = recorder(answer).await;
-    let (head, _) = fetch(&client(), get(&format!("http://{address}/")))
+    let (head, _) = fetch_by(&client(), get(&format!("http://{address}/")), &dial(whole))
         .await
         .unwrap();
     assert_eq!(head.status, StatusCode::FOUND);
@@ -149,17 +190,18 @@ async fn redirects_pass_and_early_hints_do_not() {
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn connections_are_used_again_and_by_equal_dials_alone() {
+async fn connections_are_used_again_and_by_equal_dials_alone(whole: bool) {
     let server = Server::http1(|_| async { Response::new(full("hi")) }).await;
     let client = client();
     for _ in 0..5 {
-        fetch(&client, get(&server.url("/"))).await.unwrap();
+        fetch_by(&client, get(&server.url("/")), &dial(whole))
+            .await
+            .unwrap();
     }
     assert_eq!(server.seen(), 1);
     let stream = Dial {
         stream: true,
-        ..Dial::default()
+        ..dial(whole)
     };
     fetch_by(&client, get(&server.url("/")), &stream)
         .await
@@ -168,8 +210,7 @@ async fn connections_are_used_again_and_by_equal_dials_alone() {
     assert_eq!(client.stats().live, 0);
 }
 
-#[tokio::test]
-async fn a_request_that_met_a_closed_idle_connection_is_sent_again() {
+async fn a_request_that_met_a_closed_idle_connection_is_sent_again(whole: bool) {
     let seen = Arc::new(AtomicUsize::new(0));
     let closed = Arc::new(AtomicUsize::new(0));
     let (count, close) = (Arc::clone(&seen), Arc::clone(&closed));
@@ -188,15 +229,14 @@ async fn a_request_that_met_a_closed_idle_connection_is_sent_again() {
     let client = client();
     for round in 1..=20 {
         let request = post(&format!("http://{address}/"), "body");
-        let (_, body) = fetch(&client, request).await.unwrap();
+        let (_, body) = fetch_by(&client, request, &dial(whole)).await.unwrap();
         assert_eq!(body, "ok");
         assert_eq!(seen.load(Ordering::SeqCst), round);
         until(|| closed.load(Ordering::SeqCst) == round).await;
     }
 }
 
-#[tokio::test]
-async fn a_request_that_was_read_is_never_sent_again() {
+async fn a_request_that_was_read_is_never_sent_again(whole: bool) {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let address = raw(move |mut stream, _| {
@@ -213,15 +253,16 @@ async fn a_request_that_was_read_is_never_sent_again() {
     .await;
     let client = client();
     let url = format!("http://{address}/");
-    fetch(&client, post(&url, "first")).await.unwrap();
-    let error = failure(&client, post(&url, "second"), &Dial::default()).await;
+    fetch_by(&client, post(&url, "first"), &dial(whole))
+        .await
+        .unwrap();
+    let error = failure(&client, post(&url, "second"), &dial(whole)).await;
     let text = format!("{address} closed the connection before the response began");
     assert_eq!(error, TransportError::Broken(text));
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
-async fn a_cut_body_is_an_error_that_names_the_upstream() {
+async fn a_cut_body_is_an_error_that_names_the_upstream(whole: bool) {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
     let address = raw(move |mut stream, _| async move {
         read_request(&mut stream).await;
@@ -229,7 +270,7 @@ async fn a_cut_body_is_an_error_that_names_the_upstream() {
     })
     .await;
     let client = client();
-    let dial = Dial::default();
+    let dial = dial(whole);
     let response = soon(client.send(get(&format!("http://{address}/")), &dial)).await;
     let error = soon(response.unwrap().into_body().collect())
         .await
@@ -240,8 +281,7 @@ async fn a_cut_body_is_an_error_that_names_the_upstream() {
     assert_eq!(client.stats().live, 0);
 }
 
-#[tokio::test]
-async fn dropping_the_request_or_the_body_closes_the_connection_at_once() {
+async fn dropping_the_request_or_the_body_closes_the_connection_at_once(whole: bool) {
     let closed = Arc::new(AtomicUsize::new(0));
     let begun = Arc::new(AtomicUsize::new(0));
     let (close, begin) = (Arc::clone(&closed), Arc::clone(&begun));
@@ -262,7 +302,7 @@ async fn dropping_the_request_or_the_body_closes_the_connection_at_once() {
     let client = client();
     let dial = Dial {
         stream: true,
-        ..Dial::default()
+        ..dial(whole)
     };
     let url = format!("http://{address}/");
 
@@ -289,8 +329,7 @@ async fn dropping_the_request_or_the_body_closes_the_connection_at_once() {
     assert_eq!(client.stats().live, 0);
 }
 
-#[tokio::test]
-async fn limits_are_told_apart() {
+async fn limits_are_told_apart(whole: bool) {
     let silent = raw(|mut stream, _| async move {
         let mut all = Vec::new();
         let _ = stream.read_to_end(&mut all).await;
@@ -300,7 +339,7 @@ async fn limits_are_told_apart() {
     let dial = Dial {
         connect_timeout: Duration::from_millis(150),
         first_byte_timeout: Duration::from_millis(100),
-        ..Dial::default()
+        ..dial(whole)
     };
     let error = failure(&client, get(&format!("http://{silent}/")), &dial).await;
     assert_eq!(
@@ -321,8 +360,7 @@ async fn limits_are_told_apart() {
     }
 }
 
-#[tokio::test]
-async fn the_first_byte_is_waited_for_from_the_last_byte_sent() {
+async fn the_first_byte_is_waited_for_from_the_last_byte_sent(whole: bool) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         Response::new(full(body))
@@ -337,7 +375,7 @@ async fn the_first_byte_is_waited_for_from_the_last_byte_sent() {
     });
     let dial = Dial {
         first_byte_timeout: Duration::from_millis(500),
-        ..Dial::default()
+        ..dial(whole)
     };
     let request = Request::post(server.url("/"))
         .body(body.boxed_unsync())
@@ -346,8 +384,7 @@ async fn the_first_byte_is_waited_for_from_the_last_byte_sent() {
     assert_eq!(body, "........");
 }
 
-#[tokio::test]
-async fn a_body_that_fails_is_not_the_upstreams_fault() {
+async fn a_body_that_fails_is_not_the_upstreams_fault(whole: bool) {
     let (address, _) = recorder(OK).await;
     let frames: Vec<Result<Frame<Bytes>, crate::transport::BoxError>> = vec![
         Ok(Frame::data(Bytes::from_static(b"half"))),
@@ -357,19 +394,18 @@ async fn a_body_that_fails_is_not_the_upstreams_fault() {
     let request = Request::post(format!("http://{address}/"))
         .body(body)
         .unwrap();
-    let error = failure(&client(), request, &Dial::default()).await;
+    let error = failure(&client(), request, &dial(whole)).await;
     assert_eq!(
         error.to_string(),
         "the request's body ended before it was whole"
     );
 }
 
-#[tokio::test]
-async fn what_is_not_there_is_named() {
+async fn what_is_not_there_is_named(whole: bool) {
     let (listener, closed) = bind().await;
     drop(listener);
     let client = client();
-    let dial = Dial::default();
+    let dial = dial(whole);
     let long = "a".repeat(64);
     let table = [
         (
@@ -404,8 +440,7 @@ async fn what_is_not_there_is_named() {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_http_is_named() {
+async fn what_is_no_http_is_named(whole: bool) {
     let garbage = raw(|mut stream, _| async move {
         read_request(&mut stream).await;
         stream
@@ -429,18 +464,12 @@ async fn what_is_no_http_is_named() {
         ),
     ];
     for (address, expected) in table {
-        let error = failure(
-            &client(),
-            get(&format!("http://{address}/")),
-            &Dial::default(),
-        )
-        .await;
+        let error = failure(&client(), get(&format!("http://{address}/")), &dial(whole)).await;
         assert_eq!(error, TransportError::Broken(expected));
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_comes_before_the_body_is_sent_is_taken() {
+async fn an_answer_that_comes_before_the_body_is_sent_is_taken(whole: bool) {
     let address = raw(|mut stream, _| async move {
         let _ = stream.read(&mut [0; 1024]).await;
         let answer = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -454,7 +483,29 @@ async fn an_answer_that_comes_before_the_body_is_sent_is_taken() {
     let request = Request::post(format!("http://{address}/"))
         .body(body)
         .unwrap();
-    let (head, _) = fetch(&client(), request).await.unwrap();
+    let (head, _) = fetch_by(&client(), request, &dial(whole)).await.unwrap();
     assert_eq!(head.status, StatusCode::PAYLOAD_TOO_LARGE);
     until(|| dropped.load(Ordering::SeqCst) == 1).await;
+}
+
+#[tokio::test]
+async fn idle_connections_that_the_upstream_closed_are_let_go() {
+    let address = raw(|mut stream, _| async move {
+        read_request(&mut stream).await;
+        stream.write_all(OK).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    })
+    .await;
+    let client = client();
+    fetch_by(&client, get(&format!("http://{address}/")), &dial(true))
+        .await
+        .unwrap();
+    let (open, made) = client.connections();
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+    soon(async {
+        while open.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
