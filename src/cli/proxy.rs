@@ -90,6 +90,9 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         .chain(setup.observers)
         .collect();
     let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
+    if let Some(token) = &token {
+        ledger.hide_value(token.expose());
+    }
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,

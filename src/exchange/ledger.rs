@@ -1,7 +1,7 @@
 //! All exchanges of a process: those under way, and the last ones that ended, under a budget of bytes that both share.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -321,6 +321,12 @@ impl Ledger {
         let redactor = Arc::new(Redactor::new(values));
         secrets.redactor = Some(Arc::clone(&redactor));
         redactor
+    }
+
+    /// The names of those that are under way.
+    #[must_use]
+    pub fn running(&self) -> HashSet<String> {
+        lock(&self.live).keys().map(ToString::to_string).collect()
     }
 
     /// The records that are open.

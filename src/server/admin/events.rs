@@ -107,6 +107,8 @@ struct Seen {
     routed: bool,
     /// Told at its end, if at all.
     waiting: Vec<Notice>,
+    /// How many more there were, for which there was no room.
+    lost: u64,
     /// The ends of texts that could be the beginning of a secret, by part.
     held: HashMap<u32, Tail>,
 }
@@ -142,7 +144,10 @@ impl Reader {
             }
             match self.listener.next().await {
                 Heard::Notice(notice) => self.take(&notice),
-                Heard::Lost(events) => self.ready.push_back(lost(events)),
+                Heard::Lost(events) => {
+                    self.forget_ended();
+                    self.ready.push_back(lost(events));
+                }
                 Heard::End => return None,
             }
         }
@@ -191,6 +196,7 @@ impl Reader {
                 self.waiting += weight(&notice);
                 if self.waiting > MOST_WAITING {
                     self.waiting -= weight(&notice);
+                    seen.lost += 1;
                     return;
                 }
                 seen.waiting.push(notice);
@@ -208,8 +214,23 @@ impl Reader {
         let wanted = self.wanted.filter.takes(summary) && self.finds(&summary.id);
         if wanted {
             self.ready.extend(waiting);
+            if seen.lost > 0 {
+                self.ready.push_back(lost(seen.lost));
+            }
             self.ready.push_back(notice);
         }
+    }
+
+    /// Forgets exchanges whose end was lost.
+    fn forget_ended(&mut self) {
+        let running = self.ledger.running();
+        self.exchanges.retain(|id, seen| {
+            let runs = running.contains(id.as_str());
+            if !runs {
+                self.waiting -= seen.waiting.iter().map(weight).sum::<usize>();
+            }
+            runs
+        });
     }
 
     /// Whether what is looked for is in the exchange.
