@@ -6,9 +6,7 @@
 //! - Mistral: its SDKs read `MISTRAL_API_KEY`, but take a URL as `server_url` in the code alone (<https://pypi.org/project/mistralai/>).
 //! - Hugging Face: `HF_ENDPOINT` and `HF_TOKEN` are the Hub's, for downloads; the address of inference is fixed in `huggingface_hub`
 //!   (<https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/constants.py>, `INFERENCE_PROXY_TEMPLATE`).
-//! - Codex: it has its base URL from its settings (<https://github.com/openai/codex/issues/16719>).
-
-use std::{ffi::OsString, path::Path};
+//! - Codex: it has its base URL from its settings, which `aiproxy run` gives it as arguments.
 
 /// Where a program finds a server.
 #[derive(Clone, Copy, Debug)]
@@ -143,24 +141,6 @@ fn with_near(list: &str) -> String {
     all.join(",")
 }
 
-/// Variables that a program must not have. Claude Code asks before it uses an `ANTHROPIC_API_KEY`, and warns of two credentials; with
-/// `ANTHROPIC_AUTH_TOKEN` alone it starts at once (<https://code.claude.com/docs/en/llm-gateway-connect>).
-pub(super) fn unwanted(command: &[OsString]) -> &'static [&'static str] {
-    let is_program = command
-        .first()
-        .is_some_and(|program| Path::new(program).file_stem() == Some("claude".as_ref()));
-    let is_package = |word: &OsString| {
-        word.to_str()
-            .is_some_and(|word| word.starts_with("@anthropic-ai/claude-code"))
-    };
-    // `npx @anthropic-ai/claude-code`.
-    if is_program || command.iter().take(4).any(is_package) {
-        &["ANTHROPIC_API_KEY"]
-    } else {
-        &[]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,23 +215,5 @@ mod tests {
             told(&[("no_proxy", "a"), ("NO_PROXY", "*")]),
             ["NO_PROXY=*", "no_proxy=a,127.0.0.1,localhost"]
         );
-    }
-
-    #[test]
-    fn claude_code_gets_one_credential() {
-        let told = |line: &str| {
-            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            !unwanted(&words).is_empty()
-        };
-        for line in [
-            "claude",
-            "/opt/bin/claude -p hi",
-            "npx -y @anthropic-ai/claude-code@2 -p",
-        ] {
-            assert!(told(line), "{line}");
-        }
-        for line in ["python claude.py", "claude-notes", "sh -c claude"] {
-            assert!(!told(line), "{line}");
-        }
     }
 }

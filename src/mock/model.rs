@@ -35,16 +35,13 @@ pub const MODELS: &[(&str, &str)] = &[
     ),
     (
         "mock-tools",
-        "calls the first tool on offer, then answers with the tool's result",
+        "calls a tool (one that runs commands first), then answers with its result",
     ),
     (
         "mock-tools-parallel",
         "calls two tools at once, or the only one twice",
     ),
-    (
-        "mock-tools-noargs",
-        "calls the first tool without arguments",
-    ),
+    ("mock-tools-noargs", "calls it without arguments"),
     (
         "mock-error-401",
         "fails with 401, wrong API key; `mock-error-NNN` with any status from 400 to 599",

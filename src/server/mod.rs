@@ -21,4 +21,5 @@ pub use dry::inbound;
 pub use gate::{Gate, Origin};
 pub use listen::{Listening, Peer, Service, listen};
 pub use reload::{Change, Reloader};
+pub use router::has_responses;
 pub use served::Served;

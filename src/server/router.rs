@@ -115,6 +115,13 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
         return Err(Fault::invalid(404, message));
     }
     let Some(profile) = served.find(first) else {
+        // Some clients want the base URL with the `/v1` that others put behind it (`ANTHROPIC_BASE_URL` of the Vercel AI SDK).
+        let trimmed = path.trim_end_matches('/');
+        if messages(trimmed).is_some() || operation_of(trimmed).is_some() {
+            return Ok(Place::Root {
+                path: format!("/v1{path}"),
+            });
+        }
         return Err(unknown_profile(served, first));
     };
     let Some(taken) = served.take(&profile, rest) else {
@@ -221,6 +228,12 @@ pub(super) fn served(profile: &Profile, operation: Operation, own: Operation) ->
     }
 }
 
+/// Whether Responses reach a profile's provider as such, and are no conversation in another format.
+#[must_use]
+pub fn has_responses(profile: &Profile) -> bool {
+    served(profile, Operation::Responses, Operation::Chat) == Operation::Responses
+}
+
 /// The provider's own format, where the profile's clients speak it.
 fn format(profile: &Profile) -> Option<Format> {
     let proxy = profile.ai_proxy.as_ref()?;
@@ -279,7 +292,7 @@ pub(super) fn speaker(path: &str) -> &'static dyn Ingress {
     let path = path.trim_end_matches('/');
     let (first, below) = split(path);
     let below = if ROOTS.contains(&first) { path } else { below };
-    if messages(below).is_some() {
+    if messages(below).is_some() || messages(path).is_some() {
         &Anthropic
     } else {
         &OpenAiChat
@@ -487,7 +500,8 @@ mod tests {
             ("/gpt/v1/messages", Format::Anthropic),
             ("/gpt/messages", Format::Anthropic),
             ("/gpt/messages/count_tokens", Format::Anthropic),
-            ("/messages", Format::OpenAi),
+            ("/messages", Format::Anthropic),
+            ("/messages/x", Format::OpenAi),
             ("/v1/messages/batches", Format::OpenAi),
             ("/gpt/v1/threads/t/messages", Format::OpenAi),
             ("/gpt/v1messages", Format::OpenAi),

@@ -56,6 +56,7 @@ async fn anthropics_own_provider_gets_and_gives_the_same_bytes() {
         "/up/v1/messages",
         "/up/messages",
         "/v1/messages",
+        "/messages",
         "/native/v1/messages",
         "/native/messages",
     ] {

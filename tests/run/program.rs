@@ -69,12 +69,83 @@ fn loopback_is_reached_past_a_proxy() {
     }
 }
 
+/// A program of this name, in the folder that programs are run in.
+fn program(world: &World, name: &str, lines: &str) {
+    let path = world.path(&format!("home/{name}"));
+    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn codex_gets_its_settings_as_arguments() {
+    let world = World::new();
+    program(&world, "codex", "printf '%s\\n' \"$@\"; env");
+    let run = |profile: &str| {
+        let args = [
+            "run",
+            "--mock",
+            "--profile",
+            profile,
+            "--",
+            "./codex",
+            "exec",
+            "hi",
+        ];
+        Process::start(aiproxy(&world, args)).end().exits(0)
+    };
+    let ran = run("gemini");
+    let root = value(&ran.stdout, "AIPROXY_SERVER").unwrap();
+    let provider = format!(
+        r#"model_providers.aiproxy={{name="aiproxy",base_url="{root}/gemini/v1",env_key="OPENAI_API_KEY",wire_api="responses"}}"#
+    );
+    let said: Vec<&str> = ran.stdout.lines().take(10).collect();
+    assert_eq!(
+        said,
+        [
+            "-c",
+            &provider,
+            "-c",
+            r#"model_provider="aiproxy""#,
+            "-c",
+            r#"web_search="disabled""#,
+            "-c",
+            r#"model="gemini-3.6-flash""#,
+            "exec",
+            "hi"
+        ]
+    );
+    // OpenAI has them both.
+    let ran = run("openai");
+    let said: Vec<&str> = ran.stdout.lines().skip(4).take(2).collect();
+    assert_eq!(said, ["exec", "hi"]);
+}
+
+#[test]
+fn claude_code_is_told_of_a_model_that_is_not_its_own() {
+    let world = World::new();
+    program(&world, "claude", "env");
+    let run = |profile: &str, own: &str| {
+        let args = ["run", "--mock", "--profile", profile, "--", "./claude"];
+        let mut command = aiproxy(&world, args);
+        command.env("ANTHROPIC_MODEL", own);
+        Process::start(command).end().exits(0).stdout
+    };
+    let env = run("gemini", "");
+    for name in ["ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"] {
+        assert_eq!(value(&env, name), Some("gemini-3.6-flash"), "{name}");
+    }
+    assert_eq!(
+        value(&run("gemini", "mine"), "ANTHROPIC_MODEL"),
+        Some("mine")
+    );
+    let env = run("anthropic", "");
+    assert_eq!(value(&env, "ANTHROPIC_DEFAULT_HAIKU_MODEL"), None);
+}
+
 #[test]
 fn claude_code_is_not_given_two_credentials() {
     let world = World::new();
-    let program = world.path("home/claude");
-    std::fs::write(&program, "#!/bin/sh\nenv\n").unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program(&world, "claude", "env");
     let mut command = aiproxy(&world, ["run", "--", "./claude", "-p", "hi"]);
     command.env("ANTHROPIC_API_KEY", "the-persons-own");
     let ran = Process::start(command).end().exits(0);

@@ -55,6 +55,27 @@ async fn a_profile_s_own_paths() {
 }
 
 #[tokio::test]
+async fn a_base_url_may_miss_its_v1() {
+    let mut upstream = Upstream::start().await;
+    let server = Server::of(&ProfileText::openai(&upstream));
+    for path in ["/v1/chat/completions", "/chat/completions"] {
+        let (call, _) = routed(&server, &mut upstream, Ask::post(path, chat(""))).await;
+        assert_eq!(call.target(), "POST /v1/chat/completions", "{path}");
+    }
+    // A profile's name comes first.
+    let server = Server::setup()
+        .profile("chat", &ProfileText::openai(&upstream))
+        .start();
+    let (call, _) = routed(
+        &server,
+        &mut upstream,
+        Ask::post("/chat/completions", r#"{"model":"m","prompt":"x"}"#),
+    )
+    .await;
+    assert_eq!(call.target(), "POST /v1/completions");
+}
+
+#[tokio::test]
 async fn nothing_following_is_the_profile_s_route_type() {
     let mut upstream = Upstream::start().await;
     let profile =

@@ -1,5 +1,6 @@
 //! `aiproxy run`: a program with a server of its own, or with the running one.
 
+mod agents;
 mod child;
 mod receipt;
 
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    agents::Behind,
     child::Changes,
     receipt::{Kept, Receipt, Tally},
 };
@@ -45,6 +47,10 @@ const MOST: usize = 10_000;
 /// CMD finds base URL and key of OpenAI, Anthropic, Azure OpenAI, Gemini, Ollama, Cohere and Bedrock in its environment, all for a server of
 /// its own on a free port, which lives as long as CMD and asks for a token that nobody else has. With one --profile everything goes through
 /// that; else a request's model may name any profile. Its exit code is CMD's (127: not found, 126: cannot be run).
+///
+/// Codex has its URL from settings alone, so it gets them as `-c` arguments, before its own; with one --profile that is not of OpenAI's
+/// kind, without OpenAI's web search and with the profile's model. Claude Code gets the profile's model, where that is no Claude, as
+/// ANTHROPIC_MODEL. What you say yourself wins.
 ///
 /// At the end a receipt says what it took, unless --quiet. While CMD runs, `aiproxy tail` shows its exchanges where no other server runs;
 /// else `aiproxy tail --server $AIPROXY_SERVER` in CMD's own environment.
@@ -130,7 +136,9 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
         default: default.as_ref().map(|profile| &*profile.name),
         token: Some(token.expose()),
     };
-    let changes = args.changes(&place);
+    let served = proxy.app.served();
+    let only = args.only_profile().and_then(|name| served.find(name));
+    let (command, changes) = args.changes(&place, only.as_deref().map(Behind::of));
     let stop = CancellationToken::new();
     let ledger = Arc::clone(&proxy.ledger);
     let app = Arc::clone(&proxy.app);
@@ -140,7 +148,7 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
         listening.serve(app, MOST, DRAIN, stopped, stopping).await
     });
     let clock = Clock::start();
-    let ended = child::run(&args.command, changes, &mut relay).await;
+    let ended = child::run(&command, changes, &mut relay).await;
     let took = clock.began.elapsed();
     stop.cancel();
     let _ = serving.await;
@@ -169,9 +177,9 @@ async fn shared(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Probl
         url: named.filter(|url| !url.is_empty()),
     };
     let server = env::running(&flag).await?;
-    let changes = args.changes(&env::place(&server, args.only_profile())?);
+    let (command, changes) = args.changes(&env::place(&server, args.only_profile())?, None);
     let clock = Clock::start();
-    let exit = child::run(&args.command, changes, &mut relay).await?;
+    let exit = child::run(&command, changes, &mut relay).await?;
     let took = clock.began.elapsed();
     let filter = Filter {
         since: Some(clock.since.clone()),
@@ -201,14 +209,24 @@ impl Args {
         }
     }
 
-    fn changes(&self, place: &Place<'_>) -> Changes {
+    /// The command as it is run, and what it finds in its environment.
+    fn changes(&self, place: &Place<'_>, behind: Option<Behind<'_>>) -> (Vec<OsString>, Changes) {
+        let variable = |name: &str| std::env::var(name).ok();
         let mut set = variables::of(place);
-        set.extend(variables::direct(|name| std::env::var(name).ok()));
+        set.extend(variables::direct(variable));
         // Other commands of aiproxy that the program starts ask the same server.
         set.push(("AIPROXY_SERVER", place.root.to_owned()));
-        let unset = variables::unwanted(&self.command);
+        let base = set.iter().find(|(name, _)| *name == "OPENAI_BASE_URL");
+        let base = base.map_or("", |(_, url)| url.as_str());
+        let needs = agents::needs(&self.command, base, behind);
+        let (at, arguments) = needs.arguments;
+        let mut command = self.command.clone();
+        command.splice(at..at, arguments);
+        let unset = needs.unset;
         set.retain(|(name, _)| !unset.contains(name));
-        Changes { set, unset }
+        let own = needs.set.into_iter();
+        set.extend(own.filter(|(name, _)| variable(name).is_none_or(|value| value.is_empty())));
+        (command, Changes { set, unset })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Echo;
+use super::{Echo, tools};
 
 /// The fields, in the order of the API, with what they are where the request does not say.
 const FIELDS: &[(&str, &str)] = &[
@@ -33,7 +33,12 @@ pub(super) fn of(body: &[u8]) -> Echo {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
         return Echo::default();
     };
+    let brought = tools::brought(&fields);
     fields.retain(|key, _| FIELDS.iter().any(|(name, _)| name == key));
+    if !brought.is_empty() {
+        // Not repeated, but calls of them are told by it.
+        fields.insert(tools::BROUGHT.into(), brought.into());
+    }
     Echo::of(fields)
 }
 

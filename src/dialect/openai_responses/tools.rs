@@ -1,8 +1,9 @@
 //! Tools and their choice, both ways.
 //!
 //! The canonical model has functions alone. A custom tool (free text in, <https://platform.openai.com/docs/guides/function-calling#custom-tools>)
-//! becomes one with a single string, `input`; a namespace's tools have its name before their own. Answers are told in the client's terms
-//! again, by what the request declared.
+//! becomes one with a single string, `input`; a namespace's tools have its name before their own; a search among tools that the client
+//! makes itself (<https://developers.openai.com/api/docs/guides/tools-tool-search>) is a function, and what it found are tools like others.
+//! Answers are told in the client's terms again, by what the request declared.
 
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -17,6 +18,12 @@ use crate::{
 
 /// The one argument of a function that stands for a custom tool.
 pub(super) const INPUT: &str = "input";
+
+/// The function that stands for the client's own search, and the type of its declaration.
+pub(super) const SEARCH: &str = "tool_search";
+
+/// Where the tools that items bring along stand beside the others in what is kept of a request; also the type of such an item.
+pub(super) const BROUGHT: &str = "additional_tools";
 
 /// What becomes of tools that run at OpenAI, or that its models were taught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +41,9 @@ fn malformed(why: &str) -> Error {
 fn built_in(kind: &str) -> Error {
     let kind: String = kind.chars().take(40).collect();
     Error::Unsupported {
-        what: format!("the built-in tool `{kind}`"),
+        what: format!(
+            "the built-in tool `{kind}`, which is OpenAI's own: turn it off in the client"
+        ),
     }
 }
 
@@ -47,9 +56,42 @@ pub(super) fn flat(namespace: Option<&str>, name: &str) -> String {
     }
 }
 
-/// Takes what a request says about tools.
+/// The tools that the input brings along: those that the client adds there, and those that its searches found.
+pub(super) fn brought(fields: &Map<String, Value>) -> Vec<Value> {
+    let items = fields.get("input").and_then(Value::as_array);
+    let bring = |item: &&Value| {
+        let kind = item.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind == BROUGHT || kind == "tool_search_output")
+    };
+    let lists = items.into_iter().flatten().filter(bring);
+    let lists = lists.filter_map(|item| item.get("tools")?.as_array());
+    lists.flatten().cloned().collect()
+}
+
+/// What is told of a search: the names of what it found.
+pub(super) fn found(tools: &[Value]) -> String {
+    fn names(tools: &[Value], namespace: Option<&str>, all: &mut Vec<String>) {
+        for tool in tools {
+            let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
+            match tool.get("tools").and_then(Value::as_array) {
+                Some(inner) => names(inner, Some(name), all),
+                None => all.push(flat(namespace, name)),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    names(tools, None, &mut all);
+    if all.is_empty() {
+        "No tool was found.".into()
+    } else {
+        format!("Found, and now on offer: {}", all.join(", "))
+    }
+}
+
+/// Takes what a request says about tools; `brought`: see there.
 pub(super) fn decode(
     fields: &mut Map<String, Value>,
+    brought: Vec<Value>,
     request: &mut ChatRequest,
     own: BuiltIn,
 ) -> Result<(), Error> {
@@ -64,6 +106,19 @@ pub(super) fn decode(
             }
         }
         Some(_) => return Err(malformed("`tools` is no list")),
+    }
+    let mut more = Vec::new();
+    for wire in brought {
+        let Value::Object(wire) = wire else {
+            return Err(malformed("a tool is no object"));
+        };
+        tool(wire, None, own, &mut more)?;
+    }
+    // Each turn tells those of the earlier ones again.
+    for tool in more {
+        if request.tools.iter().all(|known| known.name != tool.name) {
+            request.tools.push(tool);
+        }
     }
     if let Some(Value::Bool(parallel)) = fields.get("parallel_tool_calls") {
         request.parallel_tool_calls = Some(*parallel);
@@ -88,16 +143,24 @@ fn tool(
             .ok_or_else(|| malformed("a tool has no `name`"))
     };
     let raw = |value: &Value| RawValue::from_string(value.to_string()).map_err(Error::from);
+    let parameters = || match wire.get("parameters") {
+        None | Some(Value::Null) => Ok(None),
+        Some(schema) => raw(schema).map(Some),
+    };
+    let by_client = wire.get("execution").and_then(Value::as_str) == Some("client");
     let description = || wire.get("description").and_then(Value::as_str);
     match kind.as_str() {
         "function" => tools.push(Tool {
             name: flat(namespace, name()?),
             description: description().map(str::to_owned),
-            parameters: match wire.get("parameters") {
-                None | Some(Value::Null) => None,
-                Some(schema) => Some(raw(schema)?),
-            },
+            parameters: parameters()?,
             strict: wire.get("strict").and_then(Value::as_bool),
+        }),
+        SEARCH if by_client => tools.push(Tool {
+            name: SEARCH.into(),
+            description: description().map(str::to_owned),
+            parameters: parameters()?,
+            strict: None,
         }),
         "custom" => tools.push(Tool {
             name: flat(namespace, name()?),
@@ -246,11 +309,22 @@ pub(super) fn encode(request: &ChatRequest, names: &Names, fields: &mut Map<Stri
     }
 }
 
+/// How a call is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Called {
+    /// With arguments.
+    #[default]
+    Function,
+    /// With free text.
+    Custom,
+    /// As the client's own search.
+    Search,
+}
+
 /// What a tool that the model calls was declared as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Declared {
-    /// Free text in.
-    pub(super) custom: bool,
+    pub(super) kind: Called,
     /// The name without its namespace's, and that.
     pub(super) name: String,
     pub(super) namespace: Option<String>,
@@ -258,8 +332,10 @@ pub(super) struct Declared {
 
 /// The declaration of the tool that the canonical model calls `name`.
 pub(super) fn declared(echo: &Echo, name: &str) -> Declared {
-    let tools = echo.get("tools").and_then(Value::as_array);
-    find(tools.into_iter().flatten(), None, name).unwrap_or_else(|| Declared {
+    let tools = ["tools", BROUGHT]
+        .into_iter()
+        .filter_map(|key| echo.get(key)?.as_array());
+    find(tools.flatten(), None, name).unwrap_or_else(|| Declared {
         name: name.to_owned(),
         ..Declared::default()
     })
@@ -272,8 +348,12 @@ fn find<'a>(
 ) -> Option<Declared> {
     for tool in tools {
         let said = |key: &str| tool.get(key).and_then(Value::as_str);
-        let own = said("name").unwrap_or_default();
         let kind = said("type").unwrap_or_default();
+        let own = if kind == SEARCH {
+            SEARCH
+        } else {
+            said("name").unwrap_or_default()
+        };
         if kind == "namespace" {
             let inner = tool.get("tools").and_then(Value::as_array);
             let found = find(&mut inner.into_iter().flatten(), Some(own), name);
@@ -282,7 +362,11 @@ fn find<'a>(
             }
         } else if flat(namespace, own) == name {
             return Some(Declared {
-                custom: kind == "custom",
+                kind: match kind {
+                    "custom" => Called::Custom,
+                    SEARCH => Called::Search,
+                    _ => Called::Function,
+                },
                 name: own.to_owned(),
                 namespace: namespace.map(str::to_owned),
             });

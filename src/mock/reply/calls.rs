@@ -1,8 +1,11 @@
 //! Which tools are called, and with what.
+//!
+//! Coding agents offer dozens of tools, and the first may start another agent. So a tool that runs commands goes before the others, with a
+//! command that does no harm; and a line of the prompt like `` Read: `notes.txt` `` says which tool is meant, and its argument.
 
 use serde_json::{Map, Value};
 
-use super::prompt::{answers_tools, last_user_text};
+use super::prompt::{answers_tools, asked};
 use crate::{
     llm::{ChatRequest, Part, Tool, ToolChoice},
     mock::{
@@ -39,10 +42,11 @@ pub(super) fn chosen(
             };
         }
     };
-    let Some((first, calls)) = request.tools.first().zip(own) else {
+    let Some((first, calls)) = preferred(request).zip(own) else {
         return Ok(None);
     };
-    let second = request.tools.get(1).unwrap_or(first);
+    let mut others = request.tools.iter().filter(|tool| tool.name != first.name);
+    let second = others.next().unwrap_or(first);
     let two = calls == Calls::Two && request.parallel_tool_calls != Some(false);
     Ok(Some(if two {
         vec![first, second]
@@ -51,15 +55,83 @@ pub(super) fn chosen(
     }))
 }
 
+/// The names of properties that hold a command, as those who write tools call them.
+const COMMANDS: &[&str] = &["command", "cmd"];
+
+/// The tool that is called before others.
+fn preferred(request: &ChatRequest) -> Option<&Tool> {
+    let prompt = asked(request);
+    let named = instruction(&prompt).and_then(|(before, _)| {
+        let apart = |c: char| !(c.is_alphanumeric() || "_-.".contains(c));
+        let mut words = before.split(apart).filter(|word| !word.is_empty());
+        words.find_map(|word| {
+            let is_it = |tool: &&Tool| {
+                let rest = tool.name.strip_suffix(word);
+                // The whole name, or what follows a namespace's.
+                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("__"))
+            };
+            request.tools.iter().find(is_it)
+        })
+    });
+    let mut tools = request.tools.iter();
+    named
+        .or_else(|| tools.find(|tool| command(tool).is_some()))
+        .or(request.tools.first())
+}
+
+/// The property of a tool that holds a command.
+fn command(tool: &Tool) -> Option<&'static str> {
+    let schema: Value = serde_json::from_str(tool.parameters.as_ref()?.get()).ok()?;
+    let properties = schema.get("properties")?.as_object()?;
+    COMMANDS
+        .iter()
+        .copied()
+        .find(|name| properties.contains_key(*name))
+}
+
+/// What a line of the prompt asks of a tool: the words before the backticks, and what is between them. The last such line counts.
+fn instruction(prompt: &str) -> Option<(&str, &str)> {
+    prompt.lines().rev().find_map(|line| {
+        let (before, rest) = line.split_once('`')?;
+        let (argument, _) = rest.split_once('`')?;
+        (!argument.is_empty()).then_some((before, argument))
+    })
+}
+
+/// Puts a text where a tool takes its main argument: a command, else the first text or list that `arguments` has.
+fn put(text: &str, tool: &Tool, arguments: &mut Map<String, Value>) {
+    let texts = |value: &Value| {
+        let all = value.as_array();
+        value.is_string() || all.is_some_and(|all| all.iter().all(Value::is_string))
+    };
+    let mut names = arguments.iter().filter(|(_, value)| texts(value));
+    let first = || names.next().map(|(name, _)| name.clone());
+    let Some(name) = command(tool).map(str::to_owned).or_else(first) else {
+        return;
+    };
+    let value = match arguments.get(&name) {
+        Some(Value::Array(_)) => text.split_whitespace().collect(),
+        _ => Value::from(text),
+    };
+    arguments.insert(name, value);
+}
+
 /// A call of a tool.
 pub(super) fn call(tool: &Tool, request: &ChatRequest, behaviour: Behaviour, seed: u64) -> Part {
     let arguments = match (&tool.parameters, behaviour.speech) {
         (Some(parameters), speech) if speech != Speech::Tools(Calls::NoArguments) => {
-            let hint = prose::excerpt(&last_user_text(request), 12);
-            match schema::example(parameters, &hint, seed) {
-                Value::Object(arguments) => Value::Object(arguments),
-                _ => Value::Object(Map::new()),
+            let prompt = asked(request);
+            let hint = prose::excerpt(&prompt, 12);
+            let mut arguments = match schema::example(parameters, &hint, seed) {
+                Value::Object(arguments) => arguments,
+                _ => Map::new(),
+            };
+            match instruction(&prompt) {
+                Some((_, text)) => put(text, tool, &mut arguments),
+                None if command(tool).is_some() => put("echo Hello", tool, &mut arguments),
+                None => {}
             }
+            Value::Object(arguments)
         }
         _ => Value::Object(Map::new()),
     };
@@ -163,6 +235,56 @@ mod tests {
             .len(),
             1
         );
+    }
+
+    #[test]
+    fn an_agents_tools_are_called_with_what_does_no_harm() {
+        let tool = |name: &str, properties: Value, required: Value| {
+            json!({"type": "function", "function": {"name": name, "parameters":
+                {"type": "object", "properties": properties, "required": required}}})
+        };
+        let text = json!({"type": "string"});
+        let list = json!({"type": "array", "items": {"type": "string"}});
+        let offered = |prompt: &str| {
+            let tools = json!([
+                tool(
+                    "Agent",
+                    json!({"description": text, "prompt": text}),
+                    json!(["description", "prompt"])
+                ),
+                tool(
+                    "Bash",
+                    json!({"timeout": {"type": "number"}, "command": text}),
+                    json!(["command"])
+                ),
+                tool(
+                    "Read",
+                    json!({"limit": {"type": "number"}, "file_path": text}),
+                    json!(["file_path"])
+                ),
+                tool("code__exec", json!({"input": text}), json!(["input"])),
+                tool("shell", json!({"command": list}), json!(["command"])),
+            ]);
+            calls(&ask("mock-tools", with(said(prompt), "tools", tools)).unwrap())
+        };
+        for (prompt, name, arguments) in [
+            ("Say hello", "Bash", json!({"command": "echo Hello"})),
+            ("Run `cat a.txt`", "Bash", json!({"command": "cat a.txt"})),
+            (
+                "Now,\nRead: `a.txt`.\n",
+                "Read",
+                json!({"file_path": "a.txt"}),
+            ),
+            (
+                "Use exec: `text(1)`",
+                "code__exec",
+                json!({"input": "text(1)"}),
+            ),
+            ("shell `ls -l`", "shell", json!({"command": ["ls", "-l"]})),
+            ("Read it, ``", "Bash", json!({"command": "echo Hello"})),
+        ] {
+            assert_eq!(offered(prompt), [(name.to_owned(), arguments)], "{prompt}");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ use super::{
     words::{Dice, count, tokens},
 };
 use crate::llm::{ChatRequest, ChatResponse, Choice, Finish, OutputFormat, Part, Sampling, Usage};
-use prompt::{answers_tools, attachments, last_user_text, prompt_tokens, seed, tool_results};
+use prompt::{
+    answers_tools, asked, attachments, last_user_text, prompt_tokens, seed, tool_results,
+};
 
 /// OpenAI's limits: <https://platform.openai.com/docs/api-reference/chat/create>.
 const MAX_CHOICES: u64 = 128;
@@ -152,6 +154,7 @@ fn speak(request: &ChatRequest, behaviour: Behaviour, seed: u64) -> Vec<Part> {
     if behaviour.speech == Speech::Transform {
         return vec![Part::Text(merge::answer(request, &prompt))];
     }
+    let prompt = asked(request);
     let mut parts = Vec::new();
     let steps = match request.reasoning.effort.as_deref() {
         Some("none") => 0,

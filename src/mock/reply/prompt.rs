@@ -125,6 +125,32 @@ pub(super) fn last_user_text(request: &ChatRequest) -> String {
     texts.join("\n")
 }
 
+/// What the user asked last. Agents put what they know before it, in tags of their own (`<system-reminder>`): unless there is nothing else,
+/// that is left out.
+pub(super) fn asked(request: &ChatRequest) -> String {
+    let all = last_user_text(request);
+    let mut own = all.as_str();
+    while let Some(rest) = after_element(own.trim_start()) {
+        own = rest;
+    }
+    match own.trim_start() {
+        "" => all,
+        own if own.len() == all.trim_start().len() => all,
+        own => own.to_owned(),
+    }
+}
+
+/// What follows `<name>...</name>`, if a text begins with it.
+fn after_element(text: &str) -> Option<&str> {
+    let (name, rest) = text.strip_prefix('<')?.split_once('>')?;
+    let is_name = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    let (_, rest) = rest.split_once(&format!("</{name}>"))?;
+    Some(rest)
+}
+
 /// The tool results at the end of the conversation, in order.
 pub(super) fn tool_results(request: &ChatRequest) -> Vec<String> {
     let mut results = Vec::new();
@@ -151,6 +177,26 @@ mod tests {
 
     use super::super::tests::ask;
     use super::*;
+    use crate::dialect::{Ingress, openai_chat::OpenAiChat};
+
+    #[test]
+    fn what_agents_put_before_a_prompt_is_left_out() {
+        for (text, answer) in [
+            (
+                "<reminder>\nBe kind.\n</reminder>\n\n<env>x</env>Hello",
+                "Hello",
+            ),
+            ("<b>Hello", "<b>Hello"),
+            ("<env>x</env>", "<env>x</env>"),
+            ("  Hello <b>you</b>", "  Hello <b>you</b>"),
+        ] {
+            let body = json!({"messages": [{"role": "user", "content": text}]});
+            let request = OpenAiChat
+                .decode_request(body.to_string().as_bytes())
+                .unwrap();
+            assert_eq!(asked(&request), answer, "{text}");
+        }
+    }
 
     #[test]
     fn attachments_are_seen_and_counted() {

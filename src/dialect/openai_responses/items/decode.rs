@@ -60,6 +60,22 @@ impl Reader {
             "function_call_output" | "custom_tool_call_output" => {
                 self.result(&mut item, rest)?;
             }
+            // Searches of the client's own have an id, for their results to refer to.
+            "tool_search_call" if item.get("call_id").is_some_and(Value::is_string) => {
+                item.shift_remove("execution");
+                item.insert("name".into(), tools::SEARCH.into());
+                self.call(&kind, &mut item, rest);
+            }
+            "tool_search_output" if item.get("call_id").is_some_and(Value::is_string) => {
+                item.shift_remove("execution");
+                let found = item.shift_remove("tools");
+                let found = found.as_ref().and_then(Value::as_array);
+                let text = tools::found(found.map_or(&[], Vec::as_slice));
+                item.insert("output".into(), text.into());
+                self.result(&mut item, rest)?;
+            }
+            // Taken with the other tools.
+            tools::BROUGHT => {}
             "item_reference" => self.reference(id.as_deref())?,
             // The conversation itself, for OpenAI's eyes alone.
             "compaction" | "compaction_summary" => {

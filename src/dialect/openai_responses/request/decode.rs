@@ -35,6 +35,7 @@ pub(in crate::dialect::openai_responses) fn decode(
         ..ChatRequest::default()
     };
     let mut rest = Rest::default();
+    let brought = tools::brought(&fields);
     match fields.shift_remove("instructions") {
         None => {}
         Some(Value::String(text)) if text.is_empty() => {}
@@ -49,7 +50,7 @@ pub(in crate::dialect::openai_responses) fn decode(
         Some(Value::Array(list)) => items::decode(list, &mut request.messages, &mut rest)?,
         Some(_) => return Err(malformed("`input` is neither a text nor a list of items")),
     }
-    tools::decode(&mut fields, &mut request, own)?;
+    tools::decode(&mut fields, brought, &mut request, own)?;
     texts(&mut fields, &mut request)?;
     reasoning(&mut fields, &mut request);
     include(&mut fields, &mut request.sampling);

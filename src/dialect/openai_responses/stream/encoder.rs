@@ -15,7 +15,10 @@ use super::{
 use crate::{
     dialect::{
         Echo, StreamEncoder,
-        openai_responses::{annotations, code_of, logprobs, seal, tools},
+        openai_responses::{
+            annotations, code_of, logprobs, seal,
+            tools::{self, Called},
+        },
         put,
     },
     llm::{Citation, Event, Finish, Kind, Logprob, Usage},
@@ -158,7 +161,11 @@ impl Encoder {
             self.told.sealed(seal::call(&id, proof), out);
         }
         let tool = tools::declared(&self.told.echo, &name);
-        let prefix = if tool.custom { "ctc" } else { "fc" };
+        let prefix = match tool.kind {
+            Called::Function => "fc",
+            Called::Custom => "ctc",
+            Called::Search => "tsc",
+        };
         // Results need an id to refer to.
         let id = if id.is_empty() {
             format!("call_{}_{part}", self.told.base)
@@ -304,8 +311,8 @@ impl Encoder {
             return;
         };
         arguments.push_str(json);
-        // A custom tool's text is in them, and told when it is whole.
-        if !tool.custom && !json.is_empty() {
+        // A custom tool's text is in them, and told when it is whole; so is a search.
+        if tool.kind == Called::Function && !json.is_empty() {
             self.told.delta(out, ARGUMENTS_DELTA, index, None, json);
         }
     }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::dialect::{openai_responses::tools::Declared, put};
+use crate::dialect::{
+    openai_responses::tools::{Called, Declared},
+    put,
+};
 
 /// An item of the answer's `output`.
 #[derive(Debug)]
@@ -59,9 +62,12 @@ impl Content {
 }
 
 impl Item {
-    /// A custom tool's call.
-    pub(super) fn is_custom(&self) -> bool {
-        matches!(&self.body, Body::Call { tool, .. } if tool.custom)
+    /// What its call is of, if it is one.
+    pub(super) fn called(&self) -> Option<Called> {
+        match &self.body {
+            Body::Call { tool, .. } => Some(tool.kind),
+            _ => None,
+        }
     }
 
     /// It, in a state.
@@ -88,10 +94,16 @@ impl Item {
                 arguments,
                 ..
             } => {
-                let (kind, key) = if tool.custom {
-                    ("custom_tool_call", "input")
-                } else {
-                    ("function_call", "arguments")
+                let (kind, key) = match tool.kind {
+                    Called::Function => ("function_call", "arguments"),
+                    Called::Custom => ("custom_tool_call", "input"),
+                    Called::Search => {
+                        // Its arguments are an object; until they are whole, an empty one.
+                        let arguments: Value =
+                            serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
+                        return json!({"id": self.id, "type": "tool_search_call", "status": status, "execution": "client",
+                            "call_id": id, "arguments": arguments});
+                    }
                 };
                 let mut json = json!({"id": self.id, "type": kind, "status": status, key: arguments, "call_id": id, "name": tool.name});
                 if let Some(namespace) = &tool.namespace {

@@ -9,7 +9,11 @@ use super::item::{Body, Item};
 use crate::{
     dialect::{
         Echo,
-        openai_responses::{echo, tools, usage},
+        openai_responses::{
+            echo,
+            tools::{self, Called},
+            usage,
+        },
         put,
     },
     llm::{Finish, Usage},
@@ -238,7 +242,7 @@ impl Told {
     /// Tells an item whole.
     pub(super) fn end_item(&mut self, index: usize, status: &str, out: &mut BytesMut) {
         self.end_contents(index, out);
-        let custom = self.items.get(index).is_some_and(Item::is_custom);
+        let called = self.items.get(index).and_then(Item::called);
         let Some(item) = self.items.get_mut(index) else {
             return;
         };
@@ -265,7 +269,9 @@ impl Told {
                     self.write(out, "response.reasoning_summary_part.done", place);
                 }
             }
-            Body::Call { arguments, .. } if custom => {
+            // Told with the item alone.
+            Body::Call { .. } if called == Some(Called::Search) => {}
+            Body::Call { arguments, .. } if called == Some(Called::Custom) => {
                 let input = tools::input_of(arguments);
                 arguments.clone_from(&input);
                 if !input.is_empty() {

@@ -1,4 +1,5 @@
 mod answers;
+mod brought;
 mod foreign;
 mod requests;
 mod streams;

@@ -205,7 +205,9 @@ fn built_in_tools_are_refused_where_the_provider_has_none() {
         assert_eq!(
             error,
             Error::Unsupported {
-                what: format!("the built-in tool `{kind}`")
+                what: format!(
+                    "the built-in tool `{kind}`, which is OpenAI's own: turn it off in the client"
+                )
             }
         );
         let choice = json!({"input": "x", "tool_choice": {"type": kind}});
