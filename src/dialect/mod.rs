@@ -237,6 +237,9 @@ pub trait StreamEncoder: Send {
 
     /// Appends something that keeps the connection alive and that no client takes for an event (TRAPS 1.8).
     fn keep_alive(&mut self, out: &mut BytesMut);
+
+    /// The client already has `events` events as the provider wrote them, `start` among them: what comes must fit them.
+    fn follows(&mut self, _start: &Event<'_>, _events: u64) {}
 }
 
 /// A request as the provider gets it.

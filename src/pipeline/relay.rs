@@ -103,6 +103,7 @@ impl Core {
     /// Decodes one frame.
     fn frame(&mut self, frame: &Frame) -> Read {
         let hide_usage = self.mode == Mode::Forward { hide_usage: true };
+        self.seen.frames += u64::from(!frame.data().is_empty());
         let (decoder, steady, mut tee) = self.parts();
         let translates = tee.encoder.is_some();
         let decoded = steady.frame(decoder, frame, &mut tee);
@@ -250,6 +251,9 @@ impl Core {
             status,
         };
         self.recorder.observe(&event);
+        if let Some(start) = self.seen.start.take() {
+            self.encoder.follows(&start, self.seen.frames);
+        }
         let before = self.out.len();
         self.encoder.event(&event, &mut self.out);
         // An array that the provider opened goes on.

@@ -85,6 +85,25 @@ def node_modules(name, source):
     return folder
 
 
+class Sdks:
+    """The official SDKs, installed, and the scripts of checks that use them: each a command line."""
+
+    def __init__(self):
+        folder = pathlib.Path(__file__).resolve().parent
+        self._python, self._scripts = venv("python", folder / "python" / "requirements.txt"), folder / "python"
+        self._node = node_modules("node", folder / "node")
+        # A module finds its packages beside itself.
+        for script in (folder / "node").glob("*.mjs"):
+            shutil.copy(script, self._node)
+
+    def python(self, script):
+        """`script` is a name, or a path of a script elsewhere."""
+        return [self._python, script if isinstance(script, pathlib.Path) else self._scripts / f"{script}.py"]
+
+    def node(self, name):
+        return ["node", self._node / f"{name}.mjs"]
+
+
 @contextlib.contextmanager
 def fresh_home():
     """A temporary folder and an environment in which no setting, key or proxy of this machine is seen."""
@@ -98,6 +117,9 @@ def fresh_home():
             "XDG_CACHE_HOME": f"{folder}/.cache",
             "LANG": "C.UTF-8",
             "NO_COLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # `common.py`, for scripts of checks elsewhere.
+            "PYTHONPATH": str(ROOT / "tests" / "sdk" / "python"),
         }
         yield pathlib.Path(folder), environment
 

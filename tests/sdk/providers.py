@@ -1,6 +1,6 @@
 """Every provider that aiproxy speaks to, as a profile in front of the mock, and what its format has.
 
-`tests/sdk/run` drives the OpenAI SDK through all of them, and `tests/readme.py` holds README's table against them.
+`tests/sdk/run` drives the SDKs through them, and `tests/readme.py` holds README's table against them.
 """
 
 import json
@@ -37,6 +37,15 @@ PROVIDERS = {
 
 # What README's table calls those that their options do not tell apart well.
 LABELS = {"vertex": "`gemini` with `gemini.project_id` (Vertex AI)", "llama2": '`llama2` with `llama2_format = "raw"`'}
+
+
+def profiles(names, native):
+    """What a script of checks takes as PROFILES; `native` names the one whose format is the SDK's own."""
+    listed = []
+    for name in names:
+        has = [*PROVIDERS[name][1], "script", "exact"]
+        listed.append({"name": name, "has": [*has, "native"] if name == native else has})
+    return json.dumps(listed)
 
 
 def toml(name, origin):

@@ -12,6 +12,10 @@ use crate::{
 /// What the events so far amount to.
 #[derive(Default)]
 pub(super) struct Seen {
+    /// Frames with data.
+    pub(super) frames: u64,
+    /// The opening event, where the client has it as the provider wrote it.
+    pub(super) start: Option<Event<'static>>,
     pub(super) events: u32,
     pub(super) content: bool,
     pub(super) ended: bool,
@@ -60,6 +64,9 @@ impl Sink for Tee<'_> {
                     message: message.to_string(),
                     status: *status,
                 });
+            }
+            Event::Start { .. } if self.encoder.is_none() => {
+                self.seen.start = Some(event.clone().into_owned());
             }
             Event::Usage(_) => self.usage += 1,
             Event::End => self.seen.ended = true,

@@ -3,7 +3,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    dialect::{Ingress, openai_chat::OpenAiChat},
+    dialect::{Ingress, openai_chat::OpenAiChat, openai_responses::OpenAiResponses},
     exchange::Ledger,
 };
 
@@ -26,15 +26,24 @@ impl HttpBody for Upstream {
 type Feed = mpsc::UnboundedSender<Result<Bytes, BoxError>>;
 
 fn relay(mode: Mode, idle: Duration) -> (Feed, Relay) {
+    let encoder = OpenAiChat.stream_encoder(false);
+    relay_of(&OpenAiChat, encoder, mode, idle)
+}
+
+fn relay_of(
+    egress: &dyn Egress,
+    encoder: Box<dyn StreamEncoder>,
+    mode: Mode,
+    idle: Duration,
+) -> (Feed, Relay) {
     let (feed, receiver) = mpsc::unbounded_channel();
     let recorder = Ledger::new(Vec::new()).open("test".into());
-    let encoder = OpenAiChat.stream_encoder(false);
     let upstream = Upstream(receiver).boxed_unsync();
     (
         feed,
         Relay::new(
             upstream,
-            &OpenAiChat,
+            egress,
             Framing::Sse,
             encoder,
             mode,
@@ -198,4 +207,36 @@ async fn trap_1_9_a_missing_end_mark_is_added_and_a_cut_one_is_an_error() {
         tail.starts_with("data: {\"error\":") && !tail.contains("choi"),
         "{tail}"
     );
+}
+
+#[tokio::test]
+async fn a_response_that_breaks_is_told_failed_by_the_name_and_number_that_its_client_knows() {
+    let encoder = OpenAiResponses.stream_encoder(false);
+    let (feed, relay) = relay_of(&OpenAiResponses, encoder, FORWARD, LONG);
+    for (number, (kind, rest)) in [
+        ("created", r#""response":{"id":"resp-1","object":"response","created_at":7,"model":"m","output":[]}"#),
+        ("output_item.added", r#""output_index":0,"item":{"type":"message","id":"msg-1","role":"assistant","content":[]}"#),
+        ("output_text.delta", r#""item_id":"msg-1","output_index":0,"content_index":0,"delta":"a""#),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        send(
+            &feed,
+            &format!("event: response.{kind}\ndata: {{\"type\":\"response.{kind}\",\"sequence_number\":{number},{rest}}}\n\n"),
+        );
+    }
+    let mut relay = relay.open().await.unwrap();
+    next(&mut relay).await.unwrap();
+    feed.send(Err("gone".into())).unwrap();
+    let last = next(&mut relay).await.unwrap();
+    let data = last
+        .strip_prefix("event: response.failed\ndata: ")
+        .unwrap_or_else(|| panic!("{last}"));
+    let event: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(event["sequence_number"], 3);
+    assert_eq!(event["response"]["id"], "resp-1");
+    assert_eq!(event["response"]["created_at"], 7);
+    assert_eq!(event["response"]["status"], "failed");
+    assert_eq!(event["response"]["error"]["code"], "server_error");
 }

@@ -1,14 +1,14 @@
 """The OpenAI Python SDK through aiproxy to aimock, which others wrote, in each provider's own format.
 
-BASE_URL is the proxy's origin, PROFILES the names of the profiles. One line per check; ends with 1 if one fails.
+BASE_URL is the proxy's origin, PROFILES the names of the profiles.
 """
 
 import json
 import os
-import sys
-import traceback
+from functools import partial
 
 import openai
+from common import ORIGIN, run
 
 POEM = 'Roses are red, 你好 🎉, "quotes" and\nlines survive.'
 TOOLS = [
@@ -69,24 +69,14 @@ def refused(ask):
             raise AssertionError("429 was no error")
 
 
-def main():
-    failed = 0
-    for profile in json.loads(os.environ["PROFILES"]):
-        client = openai.OpenAI(base_url=f"{os.environ['BASE_URL']}/{profile}/v1", api_key="unused", max_retries=0, timeout=30)
+def checks(profile):
+    client = openai.OpenAI(base_url=f"{ORIGIN}/{profile}/v1", api_key="unused", max_retries=0, timeout=30)
 
-        def ask(messages, client=client, **options):
-            return client.chat.completions.create(model="any-model", messages=messages, **options)
+    def ask(messages, **options):
+        return client.chat.completions.create(model="any-model", messages=messages, **options)
 
-        for check in (chat, stream, tools, refused):
-            try:
-                check(ask)
-            except Exception:
-                failed += 1
-                print(f"not ok - {profile}: {check.__name__}\n{traceback.format_exc()}", flush=True)
-            else:
-                print(f"ok - {profile}: {check.__name__}", flush=True)
-    return 1 if failed else 0
+    return {check.__name__: partial(check, ask) for check in (chat, stream, tools, refused)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run({profile: checks(profile) for profile in json.loads(os.environ["PROFILES"])})

@@ -1,17 +1,16 @@
 """The OpenAI SDK through aiproxy (BASE_URL) to a real llama.cpp server (UPSTREAM, its origin), which is also asked directly.
 
 The model is random: what is judged is that its text, usage, errors and timing come through unchanged, and that leaving a
-stream stops the work upstream. One line per check; ends with 1 at the first that fails.
+stream stops the work upstream.
 """
 
 import json
 import os
-import sys
 import time
-import traceback
 import urllib.request
 
 import openai
+from common import WEATHER, Weather, run
 
 BASE_URL, UPSTREAM = os.environ["BASE_URL"], os.environ["UPSTREAM"]
 MODEL = os.environ.get("MODEL", "aiproxy-test")
@@ -84,13 +83,15 @@ def usage():
 
 
 def over_time():
-    # 800 tokens take llama.cpp some 700 ms. Held back, they would come together at the end.
-    begun = time.monotonic()
-    arrivals = [time.monotonic() - begun for c in chat(tokens=800, stream=True) if c.choices and c.choices[0].delta.content]
-    total = arrivals[-1]
-    assert arrivals[0] < total / 4, f"first chunk after {arrivals[0]:.3f} s of {total:.3f} s"
-    quarters = [sum(q * total / 4 <= a <= (q + 1) * total / 4 for a in arrivals) for q in range(4)]
-    assert all(count > len(arrivals) / 20 for count in quarters), f"chunks in each quarter of the time: {quarters}"
+    # 800 tokens take llama.cpp some 700 ms. Held back, they would come together at the end; now and then, a busy machine does that, too.
+    for _ in range(3):
+        begun = time.monotonic()
+        arrivals = [time.monotonic() - begun for c in chat(tokens=800, stream=True) if c.choices and c.choices[0].delta.content]
+        total = arrivals[-1]
+        quarters = [sum(q * total / 4 <= a <= (q + 1) * total / 4 for a in arrivals) for q in range(4)]
+        if all(count > len(arrivals) / 20 for count in quarters):
+            return
+    raise AssertionError(f"first chunk after {arrivals[0]:.3f} s of {total:.3f} s, chunks in each quarter of the time: {quarters}")
 
 
 def schema():
@@ -100,6 +101,22 @@ def schema():
     assert value["city"] in ("Oslo", "Rome") and value["sunny"] in (True, False) and 0 <= value["degrees"] <= 40, value
     chunks = list(chat(stream=True, response_format=FORMAT))
     assert text_of(chunks) == whole.choices[0].message.content and finishes(chunks) == ["stop"], text_of(chunks)
+
+
+def tools():
+    tool = {"type": "function", "function": {"name": "get_weather", "description": "The weather in a city", "parameters": WEATHER}}
+    asked = {"messages": MESSAGES, "max_tokens": 1000, "tools": [tool], **FIXED}
+    after = {"tool_choice": "none", "max_tokens": 60}
+    with proxied.chat.completions.stream(**asked) as stream:
+        streamed = stream.get_final_completion()
+    for answer in (proxied.chat.completions.create(**asked), streamed):
+        choice = answer.choices[0]
+        assert choice.finish_reason == "tool_calls" and len(choice.message.tool_calls) == 1, answer
+        call = choice.message.tool_calls[0]
+        assert call.function.name == "get_weather" and Weather.model_validate_json(call.function.arguments), answer
+        result = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"}
+        last = proxied.chat.completions.create(**{**asked, **after, "messages": [*MESSAGES, choice.message, result]})
+        assert last.choices[0].message.content and not last.choices[0].message.tool_calls, last
 
 
 def completions():
@@ -139,17 +156,11 @@ CHECKS = {
     "usage comes last when asked for, else not": usage,
     "chunks arrive as they are made": over_time,
     "response_format json_schema is enforced": schema,
+    "a tool is called, and its result taken": tools,
     "completions, whole and streamed": completions,
     "its errors come through": upstream_error,
     "leaving cancels the work upstream": left_early,
 }
 
 if __name__ == "__main__":
-    for name, check in CHECKS.items():
-        try:
-            check()
-        except Exception:
-            traceback.print_exc()
-            print(f"not ok - llama.cpp: {name}", flush=True)
-            sys.exit(1)
-        print(f"ok - llama.cpp: {name}", flush=True)
+    run({"llama.cpp": CHECKS})

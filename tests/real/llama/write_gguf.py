@@ -17,8 +17,10 @@ import numpy as np
 
 EMBEDDING, HEADS, FEED_FORWARD, LAYERS, CONTEXT = 64, 4, 128, 2, 4096
 NEVER = -1000.0
+# Where a call begins, by the template. It is likely, so that a model that may call a tool soon does.
+CALL = "→"
 # llama.cpp's grammar allows a JSON answer inside a Markdown fence; the checks want it bare.
-BIAS = {"`": NEVER}
+BIAS = {"`": NEVER, CALL: 8.0}
 WORDS = (
     "the a of and to in is was it for on with as at by from that this not are be or an one all two will can more when "
     "there time out up about what so who which their if other into no do these than then now only some could new over "
@@ -29,7 +31,11 @@ WIDE = "éüñßçøåžłğ€→∞≈中文字日本語한국어🙂🚀🌍"
 
 # No control tokens: llama.cpp puts the prompt's end into the grammar of a JSON schema, as text.
 TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    "{% if tools %}tools: {{ tools | tojson }}\n\n{% endif %}"
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] if m['content'] else '' }}"
+    # One call at most: llama.cpp finds out that there are no parallel ones, and its grammar ends after the first.
+    "{% if m['tool_calls'] %}{% set call = m['tool_calls'][0]['function'] %}" + CALL + "{\"name\": \"{{ call['name'] }}\", "
+    "\"arguments\": {{ call['arguments'] | tojson }}}</call>{% endif %}\n\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 

@@ -499,4 +499,18 @@ impl StreamEncoder for Encoder {
         // One line feed: with an empty line some clients see an empty event.
         out.put_slice(b": keep-alive\n");
     }
+
+    /// OpenAI's SDKs take an `error` in the middle for no end at all; `response.failed` must name the response they know.
+    fn follows(&mut self, start: &Event<'_>, events: u64) {
+        if let Event::Start {
+            id, model, created, ..
+        } = start
+        {
+            self.started = true;
+            self.told.id = id.to_string();
+            self.told.model = model.to_string();
+            self.told.created = created.unwrap_or_default();
+            self.told.sequence = events;
+        }
+    }
 }

@@ -1,48 +1,21 @@
-"""The official OpenAI Python SDK through every provider of the mock: BASE_URL is the proxy's origin, PROFILES a JSON list.
+"""The official OpenAI Python SDK's `chat.completions` (also embeddings and completions) through the profiles of PROFILES.
 
-Each entry names a profile and what its provider's format has: tools, tool_choice, schema, image, embeddings, completions. What it has not must be
-refused with a 400 (reasoning: dropped with a warning). One line per check; ends with 1 if one fails.
+See `common.py`. What a provider's format has not must be refused with a 400 (reasoning: dropped with a warning).
 """
 
 import json
-import os
-import sys
-import traceback
 
 import openai
+from common import NOTHING, ORIGIN, SKIPPED, STORY, WEATHER, Weather, raised, refusals, run_profiles
 
-USER = [{"role": "user", "content": "Tell me a story"}]
+USER = [{"role": "user", "content": STORY}]
 MESSAGES = [{"role": "system", "content": "Be brief."}, *USER]
 ASKED = {"stream": True, "stream_options": {"include_usage": True}}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather in a city",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-            "required": ["city"],
-        },
-    },
-}
-CLOCK = {"type": "function", "function": {"name": "now", "description": "The time", "parameters": {"type": "object", "properties": {}}}}
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "person",
-        "schema": {
-            "type": "object",
-            "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-            "required": ["name", "age"],
-            "additionalProperties": False,
-        },
-    },
-}
+TOOL = {"type": "function", "function": {"name": "get_weather", "description": "The weather in a city", "parameters": WEATHER}}
+CLOCK = {"type": "function", "function": {"name": "now", "description": "The time", "parameters": NOTHING}}
 # One red pixel.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-
 
 # Services that tell from a model's name how it is asked for vectors.
 EMBEDDERS = {"bedrock": "cohere.embed-english-v3", "vertex": "gemini-embedding-001"}
@@ -54,32 +27,22 @@ def named(model):
 
 
 class Checks:
-    def __init__(self, origin, profile):
+    def __init__(self, profile, has):
         self.profile = profile
-        self.has = set(profile["has"])
-        url = f"{origin}/{profile['name']}/v1"
-        self.client = openai.OpenAI(base_url=url, api_key="unused", max_retries=0, timeout=30)
+        self.has = has
+        self.client = openai.OpenAI(base_url=f"{ORIGIN}/{profile}/v1", api_key="unused", max_retries=0, timeout=30)
 
     def ask(self, model="mock-fast", messages=MESSAGES, **options):
         return self.client.chat.completions.create(model=model, messages=messages, extra_headers=named(model), **options)
 
-    def refused(self, what, **options):
+    def refused(self, **options):
         """What the format has no place for is a 400 that says so."""
-        try:
-            self.ask(**options)
-        except openai.BadRequestError as error:
-            assert "cannot take" in error.message, error.message
-            return
-        raise AssertionError(f"{what} was neither carried nor refused")
+        error = raised(openai.BadRequestError, lambda: self.ask(**options))
+        assert "cannot take" in error.message, error.message
 
     def absent(self, ask):
         """An operation that the provider does not have is a 400."""
-        try:
-            ask()
-        except openai.BadRequestError as error:
-            assert error.body["message"], error
-            return
-        raise AssertionError("it was answered")
+        assert raised(openai.BadRequestError, ask).body["message"]
 
     def chat(self):
         answer = self.ask()
@@ -120,13 +83,13 @@ class Checks:
 
     def tools(self):
         if "tools" not in self.has:
-            return self.refused("a tool", model="mock-tools", tools=[WEATHER])
-        asked = {"model": "mock-tools-parallel", "tools": [WEATHER, CLOCK]}
+            return self.refused(model="mock-tools", tools=[TOOL])
+        asked = {"model": "mock-tools-parallel", "tools": [TOOL, CLOCK]}
         answer = self.ask(**asked)
         calls = answer.choices[0].message.tool_calls
         assert answer.choices[0].finish_reason == "tool_calls", answer.choices[0]
         assert [c.function.name for c in calls] == ["get_weather", "now"], calls
-        assert "city" in json.loads(calls[0].function.arguments) and len({c.id for c in calls}) == 2, calls
+        assert Weather.model_validate_json(calls[0].function.arguments) and len({c.id for c in calls}) == 2, calls
         # The same, streamed.
         streamed = {}
         finish = []
@@ -143,14 +106,14 @@ class Checks:
         # And the results back, in the other order.
         results = [{"role": "tool", "tool_call_id": c.id, "content": f"result {c.function.name}"} for c in reversed(calls)]
         history = [*MESSAGES, answer.choices[0].message.model_dump(exclude_none=True), *results]
-        last = self.ask(model="mock-tools", tools=[WEATHER, CLOCK], messages=history)
+        last = self.ask(model="mock-tools", tools=[TOOL, CLOCK], messages=history)
         assert last.choices[0].finish_reason == "stop", last.choices[0]
         content = last.choices[0].message.content
         assert "result get_weather" in content or "result now" in content, content
 
     def call_without_arguments(self):
         if "tools" not in self.has:
-            return
+            return SKIPPED
         asked = {"model": "mock-tools-noargs", "tools": [CLOCK]}
         assert json.loads(self.ask(**asked).choices[0].message.tool_calls[0].function.arguments) == {}
         arguments = ""
@@ -161,29 +124,27 @@ class Checks:
 
     def tool_choice(self):
         if "tools" not in self.has:
-            return
-        options = {"tools": [WEATHER, CLOCK], "tool_choice": {"type": "function", "function": {"name": "now"}}}
+            return SKIPPED
+        options = {"tools": [TOOL, CLOCK], "tool_choice": {"type": "function", "function": {"name": "now"}}}
         if "tool_choice" not in self.has:
-            return self.refused("a named tool_choice", **options)
+            return self.refused(**options)
         assert self.ask(**options).choices[0].message.tool_calls[0].function.name == "now"
-        required = self.ask(tools=[WEATHER], tool_choice="required")
+        required = self.ask(tools=[TOOL], tool_choice="required")
         assert required.choices[0].finish_reason == "tool_calls", required.choices[0]
 
     def schema(self):
         if "schema" not in self.has:
-            return self.refused("a JSON schema", response_format=SCHEMA)
-        answer = self.ask(response_format=SCHEMA).choices[0]
-        person = json.loads(answer.message.content)
-        assert isinstance(person["name"], str) and isinstance(person["age"], int), person
-        assert answer.finish_reason == "stop" and not answer.message.tool_calls, answer
-        chunks = self.ask(response_format=SCHEMA, stream=True)
-        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-        assert json.loads(text) == person, text
+            return self.refused(response_format={"type": "json_schema", "json_schema": {"name": "weather", "schema": WEATHER}})
+        asked = {"model": "mock-fast", "messages": MESSAGES, "response_format": Weather, "extra_headers": named("mock-fast")}
+        answer = self.client.chat.completions.parse(**asked).choices[0]
+        assert isinstance(answer.message.parsed, Weather) and answer.finish_reason == "stop" and not answer.message.tool_calls, answer
+        with self.client.chat.completions.stream(**asked) as stream:
+            assert stream.get_final_completion().choices[0].message.parsed == answer.message.parsed
 
     def image(self):
         messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE]}]
         if "image" not in self.has:
-            return self.refused("an image", messages=messages)
+            return self.refused(messages=messages)
         assert self.ask(messages=messages).choices[0].message.content
 
     def reasoning(self):
@@ -201,16 +162,8 @@ class Checks:
         assert thought == whole.reasoning_content, thought
 
     def errors(self):
-        for status, kind in ((401, openai.AuthenticationError), (429, openai.RateLimitError), (500, openai.InternalServerError)):
-            for options in ({}, {"stream": True}):
-                try:
-                    self.ask(model=f"mock-error-{status}", **options)
-                except kind as error:
-                    assert error.status_code == status and error.body["message"], error
-                    if status == 429:
-                        assert error.response.headers["retry-after"], error.response.headers
-                else:
-                    raise AssertionError(f"{status} is no {kind.__name__}")
+        for status, error in refusals(openai, self.ask):
+            assert error.body["message"] and (status != 429 or error.response.headers["retry-after"]), error
 
     def error_in_the_stream(self):
         text = ""
@@ -224,7 +177,7 @@ class Checks:
         raise AssertionError("the stream ended as if nothing had happened")
 
     def embeddings(self):
-        model = EMBEDDERS.get(self.profile["name"], "mock")
+        model = EMBEDDERS.get(self.profile, "mock")
         if "embeddings" not in self.has:
             return self.absent(lambda: self.client.embeddings.create(model=model, input="two words", extra_headers=named(model)))
         one = self.client.embeddings.create(model=model, input="two words")
@@ -249,20 +202,5 @@ CHECKS = [
 ]  # fmt: skip
 
 
-def main():
-    failed = 0
-    for profile in json.loads(os.environ["PROFILES"]):
-        checks = Checks(os.environ["BASE_URL"], profile)
-        for name in CHECKS:
-            try:
-                getattr(checks, name)()
-            except Exception:
-                failed += 1
-                print(f"not ok - {profile['name']}: {name}\n{traceback.format_exc()}", flush=True)
-            else:
-                print(f"ok - {profile['name']}: {name}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_profiles("chat through", Checks, CHECKS)
