@@ -133,6 +133,11 @@ impl Sink for Accumulator {
                     arguments.push_str("{}");
                 }
             }
+            Event::Stopped { choice, sequence } => {
+                if let Some(choice) = self.choice(choice) {
+                    choice.stopped = Some(sequence.into_owned());
+                }
+            }
             Event::Finish { choice, reason } => {
                 if let Some(choice) = self.choice(choice) {
                     choice.finish = Some(reason);
@@ -171,6 +176,12 @@ pub fn events_of(response: &ChatResponse, sink: &mut dyn Sink) {
             sink.event(Event::Logprobs {
                 choice: number,
                 tokens: choice.logprobs.clone(),
+            });
+        }
+        if let Some(sequence) = &choice.stopped {
+            sink.event(Event::Stopped {
+                choice: number,
+                sequence: Cow::Borrowed(sequence),
             });
         }
         sink.event(Event::Finish {
@@ -292,7 +303,8 @@ mod tests {
                 },
                 Choice {
                     parts: vec![Part::Text("other".into())],
-                    finish: Some(Finish::Length),
+                    finish: Some(Finish::Stop),
+                    stopped: Some("END".into()),
                     ..Choice::default()
                 },
             ],

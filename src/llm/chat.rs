@@ -351,6 +351,8 @@ pub struct Choice {
     pub parts: Vec<Part>,
     /// Why it ended.
     pub finish: Option<Finish>,
+    /// The stop sequence that ended it, where the provider tells which.
+    pub stopped: Option<String>,
     /// What its text leans on.
     pub citations: Vec<Citation>,
     /// How likely its tokens were, if asked for.

@@ -77,6 +77,13 @@ pub enum Event<'a> {
         /// The part.
         part: u32,
     },
+    /// A stop sequence ended a choice, and the provider tells which. Its finish follows.
+    Stopped {
+        /// The choice.
+        choice: u32,
+        /// The sequence.
+        sequence: Cow<'a, str>,
+    },
     /// A choice is whole.
     Finish {
         /// The choice.
@@ -164,6 +171,10 @@ impl Event<'_> {
             Event::Citation { choice, citation } => Event::Citation { choice, citation },
             Event::Logprobs { choice, tokens } => Event::Logprobs { choice, tokens },
             Event::Close { part } => Event::Close { part },
+            Event::Stopped { choice, sequence } => Event::Stopped {
+                choice,
+                sequence: own(sequence),
+            },
             Event::Finish { choice, reason } => Event::Finish { choice, reason },
             Event::Usage(usage) => Event::Usage(usage),
             Event::Failed {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dialect::{Ingress, Native, Task, native_default},
-    llm::{ChatResponse, EmbedResponse, Format, Usage},
+    llm::{ChatResponse, EmbedResponse, Format, Part, Usage},
     transport::{Body, full},
     wire::envelope::Envelope,
 };
@@ -130,12 +130,22 @@ async fn run(native: &Native, body: &Bytes) -> Result<Response<Body>, Refusal> {
     Ok(answered(ingress.stream_type(), playback.boxed_unsync()))
 }
 
-/// Ids look as the provider's do.
+/// What reasoning is signed with: base64, as the signatures of Claude's are.
+const SIGNATURE: &str = "bW9jay1zaWduYXR1cmU=";
+
+/// Ids look as the provider's do, and reasoning is signed where the provider signs it.
 fn named(response: &mut ChatResponse, format: Format) {
+    if matches!(format, Format::Anthropic | Format::Bedrock) {
+        for part in response.choices.iter_mut().flat_map(|c| &mut c.parts) {
+            if let Part::Thinking { signature, .. } = part {
+                *signature = Some(SIGNATURE.to_owned());
+            }
+        }
+    }
     if format == Format::Anthropic {
         response.id = response.id.replace("chatcmpl-", "msg_");
         for part in response.choices.iter_mut().flat_map(|c| &mut c.parts) {
-            if let crate::llm::Part::ToolCall { id, .. } = part {
+            if let Part::ToolCall { id, .. } = part {
                 *id = id.replace("call_", "toolu_");
             }
         }

@@ -196,6 +196,7 @@ struct Voice {
     parts: std::vec::IntoIter<Part>,
     /// The part being told, its number, and how much of it is out.
     open: Option<(u32, Part, usize)>,
+    stopped: Option<String>,
     finish: Option<Finish>,
     /// A call without arguments has no arguments event (TRAPS 1.2).
     bare: bool,
@@ -207,6 +208,7 @@ impl Voice {
             choice: number,
             parts: choice.parts.into_iter(),
             open: None,
+            stopped: choice.stopped,
             finish: choice.finish,
             bare,
         }
@@ -217,6 +219,14 @@ impl Voice {
             let number = *number;
             if let Some(event) = tell(number, part, told, self.bare) {
                 return Some(event);
+            }
+            if let Part::Thinking { signature, .. } = part
+                && let Some(value) = signature.take()
+            {
+                return Some(Event::Signature {
+                    part: number,
+                    value: value.into(),
+                });
             }
             self.open = None;
             return Some(Event::Close { part: number });
@@ -239,6 +249,12 @@ impl Voice {
                 part: number,
                 choice: self.choice,
                 kind,
+            });
+        }
+        if let Some(sequence) = self.stopped.take() {
+            return Some(Event::Stopped {
+                choice: self.choice,
+                sequence: sequence.into(),
             });
         }
         self.finish.take().map(|reason| Event::Finish {

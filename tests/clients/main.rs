@@ -1,4 +1,4 @@
-//! Clients of other formats than OpenAI's, through every provider's own format.
+//! Clients of OpenAI's chat, Anthropic's Messages and OpenAI's Responses, through every provider's own format.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chunks;
 mod count;
 mod matrix;
 mod message;
@@ -18,4 +19,6 @@ mod models;
 mod order;
 mod paths;
 mod providers;
+mod response;
+mod sequences;
 mod stored;

@@ -97,9 +97,11 @@ pub(super) fn finish(reason: &str) -> Finish {
     }
 }
 
-/// Writes a `stop_reason`.
-pub(super) fn stop_reason(finish: Finish) -> &'static str {
+/// Writes a `stop_reason`; `refused`: what was said is a refusal, `stopped`: a stop sequence is known to have ended it.
+pub(super) fn stop_reason(finish: Finish, refused: bool, stopped: bool) -> &'static str {
     match finish {
+        Finish::Stop if refused => "refusal",
+        Finish::Stop if stopped => "stop_sequence",
         Finish::Stop | Finish::Other => "end_turn",
         Finish::Length => "max_tokens",
         Finish::ToolCalls => "tool_use",

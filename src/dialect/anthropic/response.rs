@@ -15,7 +15,7 @@ use crate::{
         Error, Fault, openai_chat, put,
         text::{Text, count},
     },
-    llm::{ChatResponse, Choice, Citation, Finish, Format, Part, Usage as Counts},
+    llm::{ChatResponse, Choice, Citation, Format, Part, Usage as Counts},
 };
 
 #[derive(Deserialize)]
@@ -28,6 +28,8 @@ struct Message<'a> {
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     stop_reason: Text<'a>,
+    #[serde(borrow, default)]
+    stop_sequence: Text<'a>,
     usage: Option<Usage>,
 }
 
@@ -180,6 +182,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
         })?;
     let mut choice = Choice {
         finish: message.stop_reason.filled().map(|reason| finish(&reason)),
+        stopped: message.stop_sequence.filled().map(Cow::into_owned),
         ..Choice::default()
     };
     let mut said = 0;
@@ -255,7 +258,7 @@ struct Answer<'a> {
     model: &'a str,
     content: Vec<Block<'a>>,
     stop_reason: Option<&'static str>,
-    stop_sequence: Option<&'static str>,
+    stop_sequence: Option<&'a str>,
     usage: Value,
 }
 
@@ -273,11 +276,10 @@ pub(super) fn encode(response: &ChatResponse) -> Vec<u8> {
         role: "assistant",
         model: &response.model,
         content: content(choice),
-        stop_reason: choice.finish.map(|finish| match finish {
-            Finish::Stop if refused => "refusal",
-            _ => stop_reason(finish),
-        }),
-        stop_sequence: None,
+        stop_reason: choice
+            .finish
+            .map(|finish| stop_reason(finish, refused, choice.stopped.is_some())),
+        stop_sequence: choice.stopped.as_deref(),
         usage: usage_json(response.usage.unwrap_or_default()),
     };
     serde_json::to_vec(&answer).unwrap_or_default()

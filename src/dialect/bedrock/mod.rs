@@ -104,9 +104,23 @@ fn finish(reason: &str) -> Finish {
     }
 }
 
-/// Writes a `stopReason`.
-fn stop_reason(finish: Finish) -> &'static str {
+/// Where the fields of a Claude model's own answer tell the stop sequence that was met: in whole answers, and in the events of streams.
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_RequestSyntax>
+const STOPPED: &[&str] = &["/stop_sequence", "/delta/stop_sequence"];
+
+/// The stop sequence in `additionalModelResponseFields`.
+fn stopped(fields: Option<&Value>) -> Option<&str> {
+    let fields = fields?;
+    let told = STOPPED
+        .iter()
+        .find_map(|path| fields.pointer(path)?.as_str());
+    told.filter(|sequence| !sequence.is_empty())
+}
+
+/// Writes a `stopReason`; `stopped`: a stop sequence is known to have ended it.
+fn stop_reason(finish: Finish, stopped: bool) -> &'static str {
     match finish {
+        Finish::Stop if stopped => "stop_sequence",
         Finish::Stop | Finish::Other => "end_turn",
         Finish::Length => "max_tokens",
         Finish::ToolCalls => "tool_use",

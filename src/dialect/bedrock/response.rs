@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{citations, finish, input, request::decode_content, stop_reason};
+use super::{citations, finish, input, request::decode_content, stop_reason, stopped};
 use crate::{
     dialect::{
         Error, put,
@@ -12,12 +12,16 @@ use crate::{
     llm::{ChatResponse, Choice, Extra, Finish, Format, Part, Usage as Counts},
 };
 
+/// What an answer or its end tells beside what all models have.
+pub(super) const MODEL_FIELDS: &str = "additionalModelResponseFields";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
     output: Option<Output>,
     #[serde(borrow, default)]
     stop_reason: Text<'a>,
+    additional_model_response_fields: Option<Value>,
     usage: Option<Usage>,
     trace: Option<Value>,
 }
@@ -105,6 +109,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
     };
     let mut choice = Choice {
         finish: response.stop_reason.filled().map(|reason| finish(&reason)),
+        stopped: stopped(response.additional_model_response_fields.as_ref()).map(str::to_owned),
         ..Choice::default()
     };
     let mut at = 0;
@@ -148,12 +153,16 @@ pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
 pub(super) fn encode(response: &ChatResponse) -> Vec<u8> {
     let choice = response.choices.first();
     let finish = choice.and_then(|choice| choice.finish);
-    let json = json!({
+    let stopped = choice.and_then(|choice| choice.stopped.as_deref());
+    let mut json = json!({
         "output": {"message": {"role": "assistant", "content": choice.map(content).unwrap_or_default()}},
-        "stopReason": stop_reason(finish.unwrap_or(Finish::Stop)),
+        "stopReason": stop_reason(finish.unwrap_or(Finish::Stop), stopped.is_some()),
         "usage": usage_json(response.usage.unwrap_or_default()),
         "metrics": {"latencyMs": 0},
     });
+    if let Some(sequence) = stopped {
+        put(&mut json, MODEL_FIELDS, json!({"stop_sequence": sequence}));
+    }
     json.to_string().into_bytes()
 }
 

@@ -334,9 +334,14 @@ impl<'a> Turns<'a> {
                 from: Format::Gemini,
                 json,
             } => OutPart::Opaque(json),
-            Part::Opaque { json, .. } => {
+            Part::Opaque { from, json } => {
                 let block: Value = serde_json::from_str(json.get()).unwrap_or_default();
                 let kind = block.get("type").and_then(Value::as_str).unwrap_or("?");
+                // What another provider's answer had, its own reasoning say, is of no use here; a client of OpenAI's chat has no such.
+                if *from != Format::OpenAi {
+                    lost.push(Loss::dropped(kind));
+                    return Ok(None);
+                }
                 return Err(Error::Malformed(format!(
                     "cannot transform part of type '{}' to Gemini format",
                     kind.chars().take(40).collect::<String>()

@@ -305,6 +305,7 @@ fn choice(candidate: Candidate<'_>, response: &str) -> Choice {
             .logprobs_result
             .map(Into::into)
             .unwrap_or_default(),
+        ..Choice::default()
     }
 }
 

@@ -8,6 +8,9 @@ use crate::{
     llm::{ChatResponse, Choice, Part},
 };
 
+/// vLLM's field for the stop sequence that was met; OpenAI has none.
+pub(super) const STOP_REASON: &str = "stop_reason";
+
 /// Writes a chat completion.
 pub(super) fn encode(response: &ChatResponse) -> Vec<u8> {
     let choices: Vec<Value> = response
@@ -18,12 +21,16 @@ pub(super) fn encode(response: &ChatResponse) -> Vec<u8> {
             let has = |which: fn(&Part) -> bool| choice.parts.iter().any(which);
             let refused = has(|part| matches!(part, Part::Refusal(_)))
                 && !has(|part| matches!(part, Part::Text(_)));
-            json!({
+            let mut json = json!({
                 "index": index,
                 "message": message(choice),
                 "logprobs": logprobs::write(&choice.logprobs, refused),
                 "finish_reason": choice.finish.map(finish_reason),
-            })
+            });
+            if let Some(sequence) = &choice.stopped {
+                put(&mut json, STOP_REASON, sequence.as_str());
+            }
+            json
         })
         .collect();
     let mut json = json!({

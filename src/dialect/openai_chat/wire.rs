@@ -69,6 +69,13 @@ pub(super) struct Choice<'a> {
     pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Text<'a>,
+    /// vLLM's: the stop sequence that was met, or the number of a token:
+    /// <https://docs.vllm.ai/en/latest/api/vllm/entrypoints/openai/protocol.html>.
+    #[serde(borrow, default)]
+    pub(super) stop_reason: Text<'a>,
+    /// The same of SGLang's.
+    #[serde(borrow, default)]
+    pub(super) matched_stop: Text<'a>,
     /// OpenRouter's: <https://openrouter.ai/docs/api-reference/errors>.
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,

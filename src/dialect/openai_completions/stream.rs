@@ -161,6 +161,7 @@ impl StreamEncoder for Encoder {
             | Event::Signature { .. }
             | Event::Arguments { .. }
             | Event::Citation { .. }
+            | Event::Stopped { .. }
             | Event::Close { .. } => {}
         }
     }

@@ -32,18 +32,19 @@ pub(super) fn answer(request: &ChatRequest, message: &str) -> String {
     }
 }
 
-/// The first JSON object in the prompt: the system message, or the first of several where there is none.
+/// The first JSON object in the prompt: the system messages, or the first of several messages where there is none.
 fn instruction(request: &ChatRequest) -> Option<Map<String, Value>> {
     let system = |message: &&Message| message.role == Role::System;
-    let prompt = request.messages.iter().find(system).or_else(|| {
-        let several = request.messages.len() > 1;
-        request.messages.first().filter(|_| several)
-    })?;
-    let texts = prompt.parts.iter().filter_map(|part| match part {
+    let mut prompts: Vec<&Message> = request.messages.iter().filter(system).collect();
+    if prompts.is_empty() && request.messages.len() > 1 {
+        prompts.extend(request.messages.first());
+    }
+    let parts = prompts.into_iter().flat_map(|prompt| &prompt.parts);
+    let mut texts = parts.filter_map(|part| match part {
         Part::Text(text) => Some(text.as_str()),
         _ => None,
     });
-    texts.into_iter().find_map(first_object)
+    texts.find_map(first_object)
 }
 
 fn first_object(text: &str) -> Option<Map<String, Value>> {

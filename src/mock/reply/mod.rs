@@ -200,15 +200,16 @@ fn limit(parts: Vec<Part>, finish: Finish, sampling: &Sampling) -> Choice {
     for mut part in parts {
         let mut last = false;
         if let Part::Text(text) = &mut part
-            && let Some(at) = sampling
+            && let Some((at, stop)) = sampling
                 .stop
                 .iter()
                 .filter(|stop| !stop.is_empty())
-                .filter_map(|stop| text.find(stop))
-                .min()
+                .filter_map(|stop| Some((text.find(stop)?, stop)))
+                .min_by_key(|(at, _)| *at)
         {
             text.truncate(at);
             choice.finish = Some(Finish::Stop);
+            choice.stopped = Some(stop.clone());
             last = true;
         }
         let whole = spoken(&part).len();
@@ -218,7 +219,7 @@ fn limit(parts: Vec<Part>, finish: Finish, sampling: &Sampling) -> Choice {
             left -= 1;
         }
         if kept < whole {
-            choice.finish = Some(Finish::Length);
+            (choice.finish, choice.stopped) = (Some(Finish::Length), None);
             last = true;
             match &mut part {
                 Part::Text(text)
@@ -358,24 +359,26 @@ pub(in crate::mock::reply) mod tests {
 
     #[test]
     fn stop_sequences_end_the_text_before_them() {
-        for (stop, text) in [
-            (json!("three"), "one two "),
-            (json!(["four", "tw"]), "one "),
-            (json!([""]), "one two three four"),
+        for (stop, text, met) in [
+            (json!("three"), "one two ", Some("three")),
+            (json!(["four", "tw"]), "one ", Some("tw")),
+            (json!([""]), "one two three four", None),
         ] {
             let response =
                 ask("mock-echo", with(said("one two three four"), "stop", stop)).unwrap();
             assert_eq!(response.text(), text);
             assert_eq!(response.choices[0].finish, Some(Finish::Stop));
+            assert_eq!(response.choices[0].stopped.as_deref(), met);
         }
         let both = with(
             with(said("one two three"), "stop", json!("three")),
             "max_tokens",
             json!(1),
         );
+        let choice = &ask("mock-echo", both).unwrap().choices[0];
         assert_eq!(
-            ask("mock-echo", both).unwrap().choices[0].finish,
-            Some(Finish::Length)
+            (choice.finish, choice.stopped.as_deref()),
+            (Some(Finish::Length), None)
         );
     }
 

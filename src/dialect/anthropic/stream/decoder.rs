@@ -1,5 +1,7 @@
 //! The provider's events to ours.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -42,7 +44,7 @@ struct WireMessage<'a> {
     usage: Option<Usage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default)]
     text: Text<'a>,
@@ -56,6 +58,8 @@ struct Delta<'a> {
     citation: Option<WireCitation<'a>>,
     #[serde(borrow, default)]
     stop_reason: Text<'a>,
+    #[serde(borrow, default)]
+    stop_sequence: Text<'a>,
 }
 
 /// A block that is not closed yet. Its index is the provider's and goes nowhere (TRAPS 1.1).
@@ -171,9 +175,7 @@ impl Decoder {
                 Form::Redacted => wire.data,
                 _ => wire.signature,
             },
-            partial_json: Text::default(),
-            citation: None,
-            stop_reason: Text::default(),
+            ..Delta::default()
         };
         self.delta(index, delta, sink);
     }
@@ -259,9 +261,15 @@ impl Decoder {
         });
     }
 
-    fn finish(&mut self, reason: Finish, sink: &mut dyn Sink) {
+    fn finish(&mut self, reason: Finish, stopped: Option<Cow<'_, str>>, sink: &mut dyn Sink) {
         if !std::mem::replace(&mut self.finished, true) {
             self.close(|_| true, sink);
+            if let Some(sequence) = stopped {
+                sink.event(Event::Stopped {
+                    choice: 0,
+                    sequence,
+                });
+            }
             sink.event(Event::Finish { choice: 0, reason });
         }
     }
@@ -301,14 +309,15 @@ impl StreamDecoder for Decoder {
             "content_block_stop" => self.close(|index| index == wire.index, sink),
             "message_delta" => {
                 self.start(None, sink);
-                if let Some(reason) = wire.delta.and_then(|delta| delta.stop_reason.filled()) {
-                    self.finish(finish(&reason), sink);
+                let delta = wire.delta.unwrap_or_default();
+                if let Some(reason) = delta.stop_reason.filled() {
+                    self.finish(finish(&reason), delta.stop_sequence.filled(), sink);
                 }
                 self.count(wire.usage, sink);
             }
             "message_stop" => {
                 self.start(None, sink);
-                self.finish(Finish::Other, sink);
+                self.finish(Finish::Other, None, sink);
                 self.stopped = true;
                 sink.event(Event::End);
             }

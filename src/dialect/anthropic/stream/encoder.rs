@@ -53,6 +53,8 @@ pub(in crate::dialect::anthropic) struct Encoder {
     /// Text or a call is out: reasoning cannot follow.
     answering: bool,
     refused: bool,
+    /// The stop sequence that ended it.
+    stopped: Option<String>,
     finish: Option<Finish>,
     done: bool,
 }
@@ -177,13 +179,11 @@ impl Encoder {
             block.closed = true;
         }
         self.advance(out);
-        let reason = match self.finish.unwrap_or(Finish::Stop) {
-            Finish::Stop if self.refused => "refusal",
-            finish => stop_reason(finish),
-        };
+        let finish = self.finish.unwrap_or(Finish::Stop);
+        let reason = stop_reason(finish, self.refused, self.stopped.is_some());
         let data = json!({
             "type": "message_delta",
-            "delta": {"stop_reason": reason, "stop_sequence": null},
+            "delta": {"stop_reason": reason, "stop_sequence": self.stopped},
             "usage": usage_json(self.usage),
         });
         write(out, "message_delta", &data);
@@ -283,6 +283,10 @@ impl StreamEncoder for Encoder {
                 }
                 self.advance(out);
             }
+            Event::Stopped {
+                choice: 0,
+                sequence,
+            } => self.stopped = Some(sequence.to_string()),
             Event::Finish { choice: 0, reason } => self.finish = Some(*reason),
             Event::Failed {
                 kind,

@@ -117,7 +117,7 @@ fn stop_reasons_have_a_table() {
     ] {
         assert_eq!(finish(word), reason, "{word}");
         assert_eq!(
-            finish(stop_reason(reason)),
+            finish(stop_reason(reason, false, false)),
             if reason == Finish::Other {
                 Finish::Stop
             } else {
@@ -125,6 +125,36 @@ fn stop_reasons_have_a_table() {
             }
         );
     }
+}
+
+#[test]
+fn the_stop_sequence_that_was_met_is_told() {
+    let mut response = ChatResponse {
+        id: "msg_1".into(),
+        model: "m".into(),
+        choices: vec![Choice {
+            parts: vec![Part::Text("a".into())],
+            finish: Some(Finish::Stop),
+            stopped: Some("END".into()),
+            ..Choice::default()
+        }],
+        usage: Some(Usage::default()),
+        ..ChatResponse::default()
+    };
+    there_and_back(&Anthropic, &Anthropic, &response);
+    let told = |response: &ChatResponse| {
+        let json: Value = serde_json::from_slice(&Anthropic.encode_response(response)).unwrap();
+        (json["stop_reason"].clone(), json["stop_sequence"].clone())
+    };
+    assert_eq!(told(&response), (json!("stop_sequence"), json!("END")));
+    response.choices[0].stopped = None;
+    assert_eq!(told(&response), (json!("end_turn"), Value::Null));
+    // As an OpenAI client sees it: in vLLM's field.
+    let body = r#"{"id":"m","content":[{"type":"text","text":"a"}],"stop_reason":"stop_sequence","stop_sequence":"END"}"#;
+    let response = Anthropic.decode_response(body.as_bytes()).unwrap();
+    let seen: Value = serde_json::from_slice(&OpenAiChat.encode_response(&response)).unwrap();
+    assert_eq!(seen["choices"][0]["finish_reason"], "stop");
+    assert_eq!(seen["choices"][0]["stop_reason"], "END");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{
+    STOPPED,
     family::{Model, Vendor},
     names::Names,
 };
@@ -99,6 +100,7 @@ pub(super) fn encode(request: &ChatRequest) -> Result<Encoded, Error> {
     if !system.is_empty() {
         put(&mut json, "system", system);
     }
+    let stops = inference.contains_key("stopSequences");
     if !inference.is_empty() {
         put(&mut json, "inferenceConfig", inference);
     }
@@ -107,6 +109,11 @@ pub(super) fn encode(request: &ChatRequest) -> Result<Encoded, Error> {
     }
     if let Some(format) = output.text_format {
         put(&mut json, "outputConfig", json!({"textFormat": format}));
+    }
+    // A client of this format asks for itself.
+    let own = matches!(&request.extra, Some(extra) if extra.from == Format::Bedrock);
+    if stops && !own && writer.model.vendor == Vendor::Anthropic {
+        put(&mut json, "additionalModelResponseFieldPaths", STOPPED);
     }
     extras(request, &mut json, &mut writer);
     if !additional.is_empty() {

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::{
     citations::Citation,
     fault, finish,
     response::{Usage, length},
+    stopped,
 };
 use crate::{
     dialect::{
@@ -31,6 +33,7 @@ struct Payload<'a> {
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
     stop_reason: Text<'a>,
+    additional_model_response_fields: Option<Value>,
     usage: Option<Usage>,
 }
 
@@ -278,6 +281,12 @@ impl StreamDecoder for Decoder {
             b"messageStop" => {
                 self.close(|_| true, sink);
                 self.finished = true;
+                if let Some(sequence) = stopped(payload.additional_model_response_fields.as_ref()) {
+                    sink.event(Event::Stopped {
+                        choice: 0,
+                        sequence: sequence.into(),
+                    });
+                }
                 sink.event(Event::Finish {
                     choice: 0,
                     reason: finish(&payload.stop_reason.or_empty()),

@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::super::{citations, fault, response::usage_json, stop_reason};
+use super::super::{
+    citations, fault,
+    response::{MODEL_FIELDS, usage_json},
+    stop_reason,
+};
 use crate::{
     dialect::{StreamEncoder, put},
     llm::{Event, Kind, Usage},
@@ -38,6 +42,8 @@ pub(in crate::dialect::bedrock) struct Encoder {
     ending: bool,
     /// Citations that came while a call was told.
     late: Vec<Value>,
+    /// The stop sequence that ended it.
+    stopped: Option<String>,
     usage: Option<Usage>,
 }
 
@@ -175,6 +181,10 @@ impl StreamEncoder for Encoder {
                     self.tell(out);
                 }
             }
+            Event::Stopped {
+                choice: 0,
+                sequence,
+            } => self.stopped = Some(sequence.to_string()),
             Event::Finish { choice: 0, reason } => {
                 self.start(out);
                 for delta in std::mem::take(&mut self.late) {
@@ -184,7 +194,12 @@ impl StreamEncoder for Encoder {
                 if self.ending {
                     self.stop(out);
                 }
-                let json = json!({"stopReason": stop_reason(*reason)});
+                let stopped = self.stopped.take();
+                let mut json = json!({"stopReason": stop_reason(*reason, stopped.is_some())});
+                if let Some(sequence) = stopped {
+                    let fields = json!({"delta": {"stop_sequence": sequence}});
+                    put(&mut json, MODEL_FIELDS, fields);
+                }
                 Self::write(out, "messageStop", &json);
             }
             Event::Usage(usage) => self.usage = Some(*usage),
@@ -204,6 +219,7 @@ impl StreamEncoder for Encoder {
             }
             Event::Open { .. }
             | Event::Citation { .. }
+            | Event::Stopped { .. }
             | Event::Finish { .. }
             | Event::Logprobs { .. } => {}
         }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use super::super::{Converse, finish, stop_reason};
 use crate::{
     dialect::{Egress, Fault, Ingress, openai_chat::OpenAiChat, testing::there_and_back},
-    llm::{ChatResponse, Choice, Citation, Finish, Part, Usage},
+    llm::{
+        ChatRequest, ChatResponse, Choice, Citation, Finish, Message, Part, Role, Sampling, Usage,
+    },
 };
 
 fn decoded(body: &Value) -> ChatResponse {
@@ -69,8 +71,49 @@ fn every_stop_reason_has_its_word() {
         Finish::ToolCalls,
         Finish::ContentFilter,
     ] {
-        assert_eq!(finish(stop_reason(meaning)), meaning);
+        assert_eq!(finish(stop_reason(meaning, false)), meaning);
     }
+}
+
+#[test]
+fn the_stop_sequence_that_was_met_is_told() {
+    let response = ChatResponse {
+        choices: vec![Choice {
+            parts: vec![Part::Text("a".into())],
+            finish: Some(Finish::Stop),
+            stopped: Some("END".into()),
+            ..Choice::default()
+        }],
+        usage: Some(Usage {
+            input: 1,
+            output: 1,
+            ..Usage::default()
+        }),
+        ..ChatResponse::default()
+    };
+    there_and_back(&Converse, &Converse, &response);
+    let asked = |model: &str, stop: &str| {
+        let request = ChatRequest {
+            model: Some(model.into()),
+            messages: vec![Message::text(Role::User, "hi")],
+            sampling: Sampling {
+                stop: vec![stop.into()],
+                ..Sampling::default()
+            },
+            ..ChatRequest::default()
+        };
+        let body = Converse.encode_request(&request).unwrap().body;
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        json["additionalModelResponseFieldPaths"].clone()
+    };
+    let claude = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    assert_eq!(
+        asked(claude, "END"),
+        json!(["/stop_sequence", "/delta/stop_sequence"])
+    );
+    // Blank ones are left out, and other models tell nothing.
+    assert!(asked(claude, "").is_null());
+    assert!(asked("amazon.nova-lite-v1:0", "END").is_null());
 }
 
 #[test]

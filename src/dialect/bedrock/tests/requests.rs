@@ -95,6 +95,7 @@ fn limits_and_randomness() {
             "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
             "inferenceConfig": {"maxTokens": 9, "temperature": 1.0, "topP": 0.9, "stopSequences": ["X"]},
             "additionalModelRequestFields": {"top_k": 5},
+            "additionalModelResponseFieldPaths": ["/stop_sequence", "/delta/stop_sequence"],
         })
     );
     assert_eq!(

@@ -465,6 +465,7 @@ impl StreamEncoder for EncoderV2 {
             Event::Signature { .. }
             | Event::Citation { .. }
             | Event::Logprobs { .. }
+            | Event::Stopped { .. }
             | Event::Finish { .. } => {}
         }
     }

@@ -278,6 +278,8 @@ impl StreamEncoder for Encoder {
                     choice.finish = Some(*reason);
                 }
             }
+            // The format has no word for it.
+            Event::Stopped { .. } => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Failed {
                 message, status, ..

@@ -292,6 +292,7 @@ fn everything() -> ChatResponse {
                         ..Logprob::default()
                     }],
                 }],
+                ..Choice::default()
             },
             Choice {
                 parts: vec![Part::Text("other".into())],

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{Api, asked, encoded, sent, user};
 use crate::{
-    dialect::{Error, gemini::request},
+    dialect::{Error, Ingress, Loss, gemini::request, openai_responses::OpenAiResponses},
     llm::{Media, Message, Part, Role},
 };
 
@@ -102,6 +102,30 @@ fn pictures_sound_and_documents() {
             {"inlineData": {"mimeType": "application/pdf", "data": "CCCC"}},
         ])
     );
+}
+
+#[test]
+fn another_providers_own_blocks_are_left_out_and_told() {
+    let body = json!({"model": "m", "input": [
+        {"role": "user", "content": "one"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "two"}]},
+        {"role": "user", "content": "three"},
+    ]});
+    let request = OpenAiResponses
+        .decode_request(body.to_string().as_bytes())
+        .unwrap();
+    let encoded = request::encode(&request, Api::Gemini).unwrap();
+    let sent: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(
+        sent["contents"],
+        json!([
+            {"role": "user", "parts": [{"text": "one"}]},
+            {"role": "model", "parts": [{"text": "two"}]},
+            {"role": "user", "parts": [{"text": "three"}]},
+        ])
+    );
+    assert_eq!(encoded.lost, [Loss::dropped("reasoning")]);
 }
 
 #[test]

@@ -237,6 +237,7 @@ pub(crate) fn everything() -> ChatResponse {
             },
         ],
         logprobs: vec![token("It", vec![token("It", vec![]), token("So", vec![])])],
+        ..Choice::default()
     };
     let refused = Choice {
         parts: vec![thinking("hm", None), Part::Refusal("I will not.".into())],
@@ -283,6 +284,54 @@ fn everything_survives_there_and_back() {
     assert!(refused["logprobs"]["content"].is_null());
     assert_eq!(refused["logprobs"]["refusal"][0]["token"], "I");
     assert!(refused["message"].get("thinking_blocks").is_none());
+}
+
+#[test]
+fn the_stop_sequence_that_was_met_is_told() {
+    let mut response = ChatResponse {
+        id: "c".into(),
+        choices: vec![
+            Choice {
+                parts: vec![Part::Text("a".into())],
+                finish: Some(Finish::Stop),
+                stopped: Some("E\"ND".into()),
+                ..Choice::default()
+            },
+            Choice {
+                parts: vec![Part::Text("b".into())],
+                finish: Some(Finish::Stop),
+                ..Choice::default()
+            },
+        ],
+        usage: Some(Usage::default()),
+        ..ChatResponse::default()
+    };
+    there_and_back(&OpenAiChat, &OpenAiChat, &response);
+    let json = encoded(&response);
+    assert_eq!(json["choices"][0]["stop_reason"], "E\"ND");
+    assert!(json["choices"][1].get("stop_reason").is_none());
+    // vLLM tells a token by its number; SGLang has another name; elsewhere the field is the finish reason.
+    for (field, stopped) in [
+        (json!({"stop_reason": "END"}), Some("END")),
+        (json!({"matched_stop": "END"}), Some("END")),
+        (json!({"stop_reason": null, "matched_stop": 2}), None),
+        (json!({"stop_reason": 128_009}), None),
+        (json!({"stop_reason": "stop"}), None),
+        (json!({"stop_reason": "end_turn"}), None),
+        (
+            json!({"stop_reason": "END", "finish_reason": "length"}),
+            None,
+        ),
+    ] {
+        let mut choice = json!({"message": {"content": "x"}, "finish_reason": "stop"});
+        choice
+            .as_object_mut()
+            .unwrap()
+            .extend(field.as_object().unwrap().clone());
+        let body = json!({"choices": [choice]}).to_string();
+        response = decode(body.as_bytes()).unwrap();
+        assert_eq!(response.choices[0].stopped.as_deref(), stopped, "{body}");
+    }
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::{
             citations, finish, logprobs,
             wire::{self, Answer, Choice, Content, Message, ThinkingBlock, Thought, ToolCall},
         },
-        text::json,
+        text::{Text, json},
     },
-    llm::{Accumulator, ChatResponse, Event, Kind, Sink},
+    llm::{Accumulator, ChatResponse, Event, Finish, Kind, Sink},
     wire::Frame,
 };
 
@@ -150,6 +150,11 @@ impl Decoder {
         if let Some(reason) = wire.finish_reason.filled() {
             self.close(choice, |_| true, sink);
             self.finished.insert(choice);
+            if finish(&reason) == Finish::Stop
+                && let Some(sequence) = stopped(wire.stop_reason, wire.matched_stop)
+            {
+                sink.event(Event::Stopped { choice, sequence });
+            }
             sink.event(Event::Finish {
                 choice,
                 reason: finish(&reason),
@@ -404,6 +409,12 @@ fn failure(frame: &Frame, data: &[u8], chunk: &Answer<'_>) -> Option<Event<'stat
         Ok(error) => failed(error),
         Err(_) => failed(RawValue::NULL),
     })
+}
+
+/// The stop sequence that vLLM or SGLang tells. A word that is a finish reason is one: others call that `stop_reason`.
+fn stopped<'a>(vllm: Text<'a>, sglang: Text<'a>) -> Option<Cow<'a, str>> {
+    let told = vllm.filled().or(sglang.filled());
+    told.filter(|text| finish(text) == Finish::Other)
 }
 
 /// An `error` object inside the stream: `{"message", "type", "code"}`, or just a text.

@@ -9,7 +9,11 @@ use super::{DONE, Slot};
 use crate::{
     dialect::{
         StreamEncoder,
-        openai_chat::{citations, finish_reason, logprobs, response::signed, usage_json},
+        openai_chat::{
+            citations, finish_reason, logprobs,
+            response::{STOP_REASON, signed},
+            usage_json,
+        },
     },
     llm::{Event, Kind, Usage},
 };
@@ -27,6 +31,8 @@ pub(in crate::dialect::openai_chat) struct Encoder {
     waiting: Option<Call>,
     /// Choices whose first delta, with the role, is out.
     begun: HashSet<u32>,
+    /// Choices that a stop sequence ends, and it.
+    stopped: Vec<(u32, String)>,
     finished: HashSet<u32>,
     /// Citations so far, by choice: clients that join deltas tell list entries apart by number.
     cited: Vec<(u32, u64)>,
@@ -62,6 +68,7 @@ impl Encoder {
             parts: Vec::new(),
             waiting: None,
             begun: HashSet::new(),
+            stopped: Vec::new(),
             finished: HashSet::new(),
             cited: Vec::new(),
             over: false,
@@ -131,6 +138,11 @@ impl Encoder {
         match finish {
             Some(finish) => string(out, finish),
             None => out.put_slice(b"null"),
+        }
+        let stopped = self.stopped.iter().filter(|_| finish.is_some());
+        for (_, sequence) in stopped.filter(|(of, _)| *of == choice) {
+            let _ = write!(out.writer(), ",\"{STOP_REASON}\":");
+            string(out, sequence);
         }
         out.put_slice(b"}]");
         out.put_slice(if self.show_usage {
@@ -380,6 +392,9 @@ impl StreamEncoder for Encoder {
                     && self.count(*choice, |slot| slot == Slot::Text) == 0;
                 let tokens = logprobs::write(tokens, refused);
                 self.write(out, *choice, None, Some(&tokens), |_| {});
+            }
+            Event::Stopped { choice, sequence } => {
+                self.stopped.push((*choice, sequence.to_string()));
             }
             Event::Finish { choice, reason } => {
                 if self.finished.insert(*choice) {

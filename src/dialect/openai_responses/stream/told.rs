@@ -48,7 +48,11 @@ impl Told {
             None => Value::Null,
         };
         let output: Vec<&Value> = self.items.iter().filter_map(|i| i.done.as_ref()).collect();
-        let usage = self.usage.filter(|_| over).map(usage::write);
+        // One that failed tells none.
+        let usage = self
+            .usage
+            .filter(|_| over && status != "failed")
+            .map(usage::write);
         let mut json = Map::new();
         let mut set = |key: &str, value: Value| {
             json.insert(key.to_owned(), value);
