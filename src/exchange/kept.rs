@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::estimate::Prompt;
+use super::{
+    estimate::Prompt,
+    packed::{put_bytes, put_number, take_bytes, take_size},
+};
 use crate::llm::{ChatResponse, Event, Kind, Part};
 
 /// Most bytes of one body, or of one collected text, that an exchange keeps.
@@ -60,6 +63,18 @@ impl Kept {
         self.whole == body.len()
             && self.bytes.len() == body.len()
             && (shared || self.bytes == *body)
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, &self.bytes);
+        put_number(out, self.whole as u64);
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Kept> {
+        Some(Kept {
+            bytes: Bytes::copy_from_slice(take_bytes(bytes)?),
+            whole: take_size(bytes)?,
+        })
     }
 
     /// How long all of it is.

@@ -18,6 +18,7 @@ use super::{
     filter::Filter,
     metrics::{Connections, Measured, Metrics},
     notices,
+    packed::Shelf,
     record::Exchange,
     recorder::{Live, Recorder},
     redact::Redactor,
@@ -67,6 +68,8 @@ pub struct Ledger {
 #[derive(Default)]
 struct Done {
     kept: VecDeque<Arc<Exchange>>,
+    /// What they hold, as far as it is packed.
+    shelf: Shelf,
     /// The end of the youngest that is not kept any more.
     forgotten: u64,
 }
@@ -222,6 +225,7 @@ impl Ledger {
                 let Some(oldest) = done.kept.pop_front() else {
                     break;
                 };
+                done.shelf.forget(&oldest);
                 let [.., closed] = oldest.numbers;
                 done.forgotten = done.forgotten.max(closed);
                 oldest
@@ -249,7 +253,13 @@ impl Ledger {
                 observer.closed(&exchange, redactor);
             }
             if self.captures() {
-                lock(&self.done).kept.push_back(exchange);
+                let mut exchange = exchange;
+                let mut done = lock(&self.done);
+                // Not while somebody else has it, who will let it go, too.
+                if let Some(own) = Arc::get_mut(&mut exchange) {
+                    done.shelf.put(own);
+                }
+                done.kept.push_back(exchange);
             }
         }
         if !self.captures() {
@@ -368,7 +378,11 @@ impl Ledger {
                         render::wanted(exchange, Some(live), filter, &redactor)
                     })
                 }
-                Listed::Done(done) => render::wanted(done, None, filter, &redactor),
+                Listed::Done(done) => self.unpacked(done).and_then(|whole| {
+                    let wanted = render::wanted(&whole, None, filter, &redactor);
+                    learn(done, &whole);
+                    wanted
+                }),
             };
             if let Some(summary) = wanted {
                 if out.len() >= limit {
@@ -401,7 +415,7 @@ impl Ledger {
         if id == "last"
             && let Some(last) = done.last()
         {
-            return Found::One(Box::new(render::detail(last, None, &redactor)));
+            return self.one(last, &redactor);
         }
         let done: Vec<Arc<Exchange>> = done
             .into_iter()
@@ -409,7 +423,7 @@ impl Ledger {
             .collect();
         match (live.as_slice(), done.as_slice()) {
             ([], []) => Found::None,
-            ([], [one]) => Found::One(Box::new(render::detail(one, None, &redactor))),
+            ([], [one]) => self.one(one, &redactor),
             ([one], []) => {
                 let exchange = one.lock();
                 if exchange.is_done() {
@@ -428,6 +442,22 @@ impl Ledger {
         }
     }
 
+    /// An exchange that ended with all that it holds; nothing if it was forgotten meanwhile.
+    fn unpacked(&self, done: &Arc<Exchange>) -> Option<Arc<Exchange>> {
+        if done.slot.is_none() {
+            return Some(Arc::clone(done));
+        }
+        lock(&self.done).shelf.whole(done).map(Arc::new)
+    }
+
+    fn one(&self, done: &Arc<Exchange>, redactor: &Redactor) -> Found {
+        self.unpacked(done).map_or(Found::None, |whole| {
+            let detail = render::detail(&whole, None, redactor);
+            learn(done, &whole);
+            Found::One(Box::new(detail))
+        })
+    }
+
     /// Sends all listeners away: the server stops.
     pub fn hang_up(&self) {
         self.bus.end();
@@ -441,6 +471,7 @@ impl Ledger {
         let found = found.cloned();
         drop(done);
         let redactor = self.redactor();
+        let found = found.and_then(|found| self.unpacked(&found));
         found.is_some_and(|found| render::finds(&found, filter, &redactor))
     }
 
@@ -489,7 +520,9 @@ impl Ledger {
             let missed: Vec<Arc<Exchange>> = missed.cloned().collect();
             drop(done);
             for done in missed {
-                take(notices::notices(&done, raw, &redactor));
+                if let Some(done) = self.unpacked(&done) {
+                    take(notices::notices(&done, raw, &redactor));
+                }
             }
         }
         // What happened meanwhile is in both.
@@ -513,6 +546,13 @@ impl Ledger {
             told.insert(0, Arc::new(lost));
         }
         (listener, told)
+    }
+}
+
+/// What took a while to find out is kept.
+fn learn(done: &Exchange, whole: &Exchange) {
+    if let Some(late) = whole.late.get() {
+        let _ = done.late.set(late.clone());
     }
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::packed::{put_bytes, take_bytes};
+
 /// What stands for a secret.
 pub const SECRET: &str = "(secret)";
 
@@ -114,6 +116,14 @@ impl Fields {
                 String::from_utf8_lossy(value),
             ))
         })
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, &self.0);
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Fields> {
+        Some(Fields(take_bytes(bytes)?.to_vec()))
     }
 
     /// Bytes that it holds.

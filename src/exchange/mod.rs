@@ -20,6 +20,7 @@ mod log_line;
 mod mask;
 mod metrics;
 mod notices;
+mod packed;
 mod pieces;
 pub mod price;
 mod record;

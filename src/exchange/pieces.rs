@@ -3,7 +3,10 @@
 //! A provider's events differ from each other in a few bytes of hundreds. So a small piece is kept as what it does not share with the one
 //! before it: a stream of a thousand tokens takes some 20 kB instead of 300.
 
-use super::kept::MOST;
+use super::{
+    kept::MOST,
+    packed::{put_bytes, put_number, take_bytes, take_number, take_size},
+};
 
 /// Pieces longer than this are kept as they are.
 const LONGEST_SHARED: usize = 2048;
@@ -46,7 +49,7 @@ impl Pieces {
             tail as u64,
             middle.len() as u64,
         ] {
-            write(&mut self.coded, number);
+            put_number(&mut self.coded, number);
         }
         self.coded.extend_from_slice(middle);
         self.last_at = at;
@@ -77,6 +80,24 @@ impl Pieces {
     pub(super) fn finish(&mut self) {
         self.last = Vec::new();
         self.coded.shrink_to_fit();
+    }
+
+    /// All of it, once no more comes.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, &self.coded);
+        put_number(out, self.last_at);
+        put_number(out, self.kept as u64);
+        put_number(out, self.whole);
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Pieces> {
+        Some(Pieces {
+            coded: take_bytes(bytes)?.to_vec(),
+            last: Vec::new(),
+            last_at: take_number(bytes)?,
+            kept: take_size(bytes)?,
+            whole: take_number(bytes)?,
+        })
     }
 
     /// All that is kept, and of each piece its time in microseconds and its length.
@@ -134,30 +155,9 @@ fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     equal + rest.take_while(|(a, b)| a == b).count()
 }
 
-/// Seven bits a byte, the lowest first.
-fn write(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn read(bytes: &mut &[u8]) -> Option<u64> {
-    let (mut number, mut shift) = (0u64, 0);
-    loop {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-        shift += 7;
-    }
-}
-
 fn read4(bytes: &mut &[u8]) -> Option<[u64; 4]> {
-    Some([read(bytes)?, read(bytes)?, read(bytes)?, read(bytes)?])
+    let mut next = || take_number(bytes);
+    Some([next()?, next()?, next()?, next()?])
 }
 
 #[cfg(test)]

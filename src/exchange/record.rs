@@ -12,6 +12,7 @@ use super::{
     ExchangeId,
     kept::Material,
     metrics::{Ended, ErrorKind},
+    packed::Slot,
     price::{self, Source},
     redact::Redactor,
     render::{self, Late},
@@ -108,6 +109,8 @@ pub struct Exchange {
     pub(super) uncounted: usize,
     /// What takes a while to find out.
     pub(super) late: OnceLock<Late>,
+    /// Where its stages and what it says are, once it has ended.
+    pub(super) slot: Option<Slot>,
 }
 
 impl Exchange {
@@ -163,6 +166,7 @@ impl Exchange {
             held: 0,
             uncounted: 0,
             late: OnceLock::new(),
+            slot: None,
         }
     }
 

@@ -104,6 +104,12 @@ impl Recorder {
         self.id
     }
 
+    /// The record as it is now.
+    #[cfg(test)]
+    pub(super) fn copy(&self) -> Exchange {
+        self.with(|exchange| exchange.clone()).unwrap()
+    }
+
     /// Changes the record, while it is open.
     fn with<R>(&self, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let live = self.live.as_ref()?;

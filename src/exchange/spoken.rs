@@ -1,6 +1,9 @@
 //! What an answer says, event by event, with the time of each.
 
-use super::kept::MOST;
+use super::{
+    kept::MOST,
+    packed::{put_bytes, put_number, take_number, take_size, take_text},
+};
 use crate::llm::{Event, Finish, Kind};
 
 /// The events of an answer, as far as they are kept: all texts behind each other in one buffer, and where each one ends.
@@ -54,6 +57,24 @@ pub enum Saying {
     /// Tokens were counted.
     Usage,
 }
+
+/// All of them, by the number that they are packed as.
+const SAYINGS: [Saying; 11] = [
+    Saying::Open,
+    Saying::Text,
+    Saying::Thinking,
+    Saying::Arguments,
+    Saying::Close,
+    Saying::Usage,
+    Saying::Finish(Finish::Stop),
+    Saying::Finish(Finish::Length),
+    Saying::Finish(Finish::ToolCalls),
+    Saying::Finish(Finish::ContentFilter),
+    Saying::Finish(Finish::Other),
+];
+
+/// The kinds of parts, likewise.
+const KINDS: [&str; 4] = ["text", "refusal", "thinking", "tool_call"];
 
 /// A part of the answer.
 #[derive(Clone, Debug)]
@@ -137,6 +158,71 @@ impl Spoken {
             + self.names
             + self.marks.len() * size_of::<Mark>()
             + self.opened.len() * size_of::<Opened>()
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.text.as_bytes());
+        put_number(out, self.marks.len() as u64);
+        let mut before = 0;
+        for mark in &self.marks {
+            put_number(out, mark.seq.saturating_sub(before));
+            before = mark.seq;
+            put_number(out, mark.at.into());
+            put_number(out, mark.len.into());
+            put_number(out, mark.part.into());
+            let place = SAYINGS.iter().position(|saying| *saying == mark.what);
+            put_number(out, place.unwrap_or_default() as u64);
+        }
+        put_number(out, self.opened.len() as u64);
+        for opened in &self.opened {
+            put_number(out, opened.part.into());
+            put_number(out, opened.choice.into());
+            let place = KINDS.iter().position(|kind| *kind == opened.kind);
+            put_number(out, place.unwrap_or_default() as u64);
+            put_number(out, opened.tool.is_some().into());
+            if let Some((id, name)) = &opened.tool {
+                put_bytes(out, id.as_bytes());
+                put_bytes(out, name.as_bytes());
+            }
+        }
+        put_number(out, self.names as u64);
+        put_number(out, self.cut.into());
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Spoken> {
+        let text = take_text(bytes)?;
+        let (marks, mut seq) = (take_number(bytes)?, 0u64);
+        let small = |bytes: &mut &[u8]| u32::try_from(take_number(bytes)?).ok();
+        let marks = (0..marks).map(|_| {
+            seq = seq.saturating_add(take_number(bytes)?);
+            Some(Mark {
+                seq,
+                at: small(bytes)?,
+                len: small(bytes)?,
+                part: small(bytes)?,
+                what: *SAYINGS.get(take_size(bytes)?)?,
+            })
+        });
+        let marks = marks.collect::<Option<Vec<Mark>>>()?;
+        let opened = take_number(bytes)?;
+        let opened = (0..opened).map(|_| {
+            Some(Opened {
+                part: small(bytes)?,
+                choice: small(bytes)?,
+                kind: KINDS.get(take_size(bytes)?)?,
+                tool: match take_number(bytes)? {
+                    0 => None,
+                    _ => Some((take_text(bytes)?, take_text(bytes)?)),
+                },
+            })
+        });
+        Some(Spoken {
+            opened: opened.collect::<Option<Vec<Opened>>>()?,
+            text,
+            marks,
+            names: take_size(bytes)?,
+            cut: take_number(bytes)? > 0,
+        })
     }
 
     /// No more will come.

@@ -8,6 +8,10 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use super::{
     kept::{Kept, Material},
     mask::{Fields, masked_url},
+    packed::{
+        put_bytes, put_number, put_option, put_stage, take_bytes, take_number, take_option,
+        take_stage, take_text,
+    },
     pieces::Pieces,
 };
 use crate::llm::Usage;
@@ -101,6 +105,82 @@ pub struct Held {
 }
 
 impl Held {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_stage(out, self.stage);
+        put_number(out, self.seq);
+        put_number(out, self.at);
+        let method = self.method.as_ref().map_or("", Method::as_str);
+        put_bytes(out, method.as_bytes());
+        put_number(out, self.url.is_some().into());
+        if let Some(url) = &self.url {
+            url.write(out);
+        }
+        put_option(out, self.status.map(u64::from));
+        self.headers.write(out);
+        match &self.body {
+            Body::Whole(kept) => {
+                put_number(out, 0);
+                kept.write(out);
+            }
+            Body::Pieces(pieces) => {
+                put_number(out, 1);
+                pieces.write(out);
+            }
+            Body::Same(stage) => {
+                put_number(out, 2);
+                put_stage(out, *stage);
+            }
+            Body::Edited(stage, edits) => {
+                put_number(out, 3);
+                put_stage(out, *stage);
+                put_number(out, edits.len() as u64);
+                for edit in edits {
+                    put_number(out, edit.at);
+                    put_number(out, edit.cut);
+                    put_bytes(out, &edit.put);
+                }
+            }
+        }
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Held> {
+        let stage = take_stage(bytes)?;
+        let (seq, at) = (take_number(bytes)?, take_number(bytes)?);
+        let method = take_bytes(bytes)?;
+        let method = (!method.is_empty()).then(|| Method::from_bytes(method).ok());
+        let url = match take_number(bytes)? {
+            0 => None,
+            _ => Some(Address::Text(take_text(bytes)?)),
+        };
+        let status = take_option(bytes)?;
+        Some(Held {
+            stage,
+            seq,
+            at,
+            method: method.flatten(),
+            url,
+            status: status.and_then(|status| u16::try_from(status).ok()),
+            headers: Fields::read(bytes)?,
+            body: match take_number(bytes)? {
+                0 => Body::Whole(Kept::read(bytes)?),
+                1 => Body::Pieces(Pieces::read(bytes)?),
+                2 => Body::Same(take_stage(bytes)?),
+                _ => {
+                    let stage = take_stage(bytes)?;
+                    let edits = take_number(bytes)?;
+                    let edits = (0..edits).map(|_| {
+                        Some(Edit {
+                            at: take_number(bytes)?,
+                            cut: take_number(bytes)?,
+                            put: Bytes::copy_from_slice(take_bytes(bytes)?),
+                        })
+                    });
+                    Body::Edited(stage, edits.collect::<Option<_>>()?)
+                }
+            },
+        })
+    }
+
     /// Bytes that it holds.
     pub(super) fn weight(&self) -> usize {
         let body = match &self.body {
@@ -146,6 +226,27 @@ impl Address {
         match self {
             Address::Text(text) => Cow::Borrowed(text),
             Address::Uri(uri) => Cow::Owned(uri.to_string()),
+        }
+    }
+
+    /// As text.
+    fn write(&self, out: &mut Vec<u8>) {
+        let uri = match self {
+            Address::Text(text) => return put_bytes(out, text.as_bytes()),
+            Address::Uri(uri) => uri,
+        };
+        let scheme = uri.scheme_str();
+        let authority = uri.authority().map(|authority| authority.as_str());
+        let parts = [
+            scheme.unwrap_or_default(),
+            if scheme.is_some() { "://" } else { "" },
+            authority.unwrap_or_default(),
+            uri.path(),
+        ];
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        put_number(out, length as u64);
+        for part in parts {
+            out.extend_from_slice(part.as_bytes());
         }
     }
 
