@@ -236,7 +236,7 @@ impl Address {
             Address::Uri(uri) => uri,
         };
         let scheme = uri.scheme_str();
-        let authority = uri.authority().map(|authority| authority.as_str());
+        let authority = uri.authority().map(http::uri::Authority::as_str);
         let parts = [
             scheme.unwrap_or_default(),
             if scheme.is_some() { "://" } else { "" },
