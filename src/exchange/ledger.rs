@@ -257,7 +257,12 @@ impl Ledger {
                 let mut done = lock(&self.done);
                 // Not while somebody else has it, who will let it go, too.
                 if let Some(own) = Arc::get_mut(&mut exchange) {
-                    done.shelf.put(own);
+                    let length = done.shelf.put(own);
+                    if length > 0 {
+                        let held = (own.weight() + length).min(own.held);
+                        let before = std::mem::replace(&mut own.held, held);
+                        self.held.fetch_sub(before - held, Ordering::Relaxed);
+                    }
                 }
                 done.kept.push_back(exchange);
             }

@@ -44,12 +44,12 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// Takes the stages and the answer out of an exchange that ended, if they are not too large.
-    pub(super) fn put(&mut self, exchange: &mut Exchange) {
+    /// Takes the stages and the answer out of an exchange that ended, if they are not too large; how many bytes that made.
+    pub(super) fn put(&mut self, exchange: &mut Exchange) -> usize {
         // What is counted is more than what is written: structures, and capacities.
         let weight = exchange.weight();
         if weight > MOST || exchange.stages.is_empty() {
-            return;
+            return 0;
         }
         let full = |segment: &Segment| segment.bytes.len() + weight > SEGMENT;
         if self.segments.back().is_none_or(full) {
@@ -59,18 +59,20 @@ impl Shelf {
         }
         let number = self.first + self.segments.len() as u64 - 1;
         let Some(segment) = self.segments.back_mut() else {
-            return;
+            return 0;
         };
         let at = segment.bytes.len();
         write(exchange, &mut segment.bytes);
         segment.live += 1;
         exchange.stages = Vec::new();
         exchange.spoken = Spoken::default();
+        let length = segment.bytes.len() - at;
         exchange.slot = Some(Slot {
             segment: number,
             at,
-            length: segment.bytes.len() - at,
+            length,
         });
+        length
     }
 
     /// The exchange with all that was taken out of it.

@@ -60,7 +60,7 @@ async fn where_the_provider_counts_its_count_goes_through() {
 }
 
 #[tokio::test]
-async fn whatever_the_provider_fails_of_there_is_an_estimate() {
+async fn trap_2_7_whatever_the_provider_fails_of_there_is_an_estimate() {
     let overloaded =
         r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     for answer in [

@@ -165,7 +165,7 @@ fn introductory_prices_end() {
 }
 
 #[test]
-fn each_kind_of_token_has_its_price() {
+fn trap_2_15_each_kind_of_token_has_its_price() {
     let usage = Usage {
         input: 1_000_000,
         cache_read: 2_000_000,

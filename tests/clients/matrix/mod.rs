@@ -145,7 +145,7 @@ struct Stage {
 const AT_ONCE: usize = 16;
 
 #[tokio::test]
-async fn every_cell_holds_or_is_documented() {
+async fn trap_2_3_every_cell_holds_or_is_documented() {
     let stage = Rc::new(Stage {
         server: server(),
         turns: Semaphore::new(AT_ONCE),
