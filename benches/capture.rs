@@ -8,7 +8,7 @@
 //!     valgrind --tool=callgrind --separate-threads=yes target/release/deps/capture-... 1 500 off
 //!
 //! Client, server and upstream run in this process, over loopback sockets, each on threads of its own; only the server's are counted. Every round
-//! measures all kinds in turn; the table shows medians.
+//! measures all kinds, a little of each in turn; the table shows medians.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,6 +48,10 @@ const STREAMS: usize = 100;
 const CHUNKS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// In how many turns the kinds are measured.
+const TURNS: usize = 40;
+const STREAM_TURNS: usize = 2;
+
 /// How exchanges are kept.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -73,6 +77,7 @@ fn main() {
     // `cargo test --all-targets` runs benchmarks too: then it is enough that they work.
     let measures = !args.is_empty() || std::env::args().any(|arg| arg == "--bench");
     let requests_a_round = number(1).unwrap_or(if measures { REQUESTS } else { CONNECTIONS });
+    let stream_turns = if measures { STREAM_TURNS } else { 1 };
     let rounds = number(0).unwrap_or(if measures { 5 } else { 1 });
     let wanted = |name: &str| args.get(2).is_none_or(|only| name.ends_with(only.as_str()));
     let upstream = runtime("up", 1);
@@ -81,20 +86,40 @@ fn main() {
     let mut requests = vec![Vec::new(); KINDS.len()];
     let mut chunks = vec![Vec::new(); KINDS.len()];
     for _ in 0..rounds {
-        for (number, (kind, name)) in KINDS.iter().enumerate() {
-            if !wanted(name) {
-                continue;
-            }
-            let bench = Bench::start(*kind, address);
+        let benches: Vec<(usize, Bench)> = KINDS
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, name))| wanted(name))
+            .map(|(number, (kind, _))| (number, Bench::start(*kind, number, address)))
+            .collect();
+        for (_, bench) in &benches {
             // Until the memory for exchanges is full: from then on, the oldest make room.
             client.block_on(ask(bench.address, requests_a_round));
-            let before = bench.cpu();
-            client.block_on(ask(bench.address, requests_a_round));
-            let between = bench.cpu();
-            client.block_on(listen(bench.address));
-            let after = bench.cpu();
-            requests[number].push((between - before) as f64 / requests_a_round as f64);
-            chunks[number].push((after - between) as f64 / (STREAMS * CHUNKS) as f64);
+        }
+        // In turn, so that what else the machine does falls on all of them alike.
+        let a_turn = requests_a_round.div_ceil(TURNS).max(CONNECTIONS);
+        let (mut asked, mut listened) = ([0; KINDS.len()], [0; KINDS.len()]);
+        for _ in 0..requests_a_round.div_ceil(a_turn) {
+            for (number, bench) in &benches {
+                let before = bench.cpu();
+                client.block_on(ask(bench.address, a_turn));
+                bench.settle(measures);
+                asked[*number] += bench.cpu() - before;
+            }
+        }
+        for _ in 0..stream_turns {
+            for (number, bench) in &benches {
+                let before = bench.cpu();
+                client.block_on(listen(bench.address));
+                bench.settle(measures);
+                listened[*number] += bench.cpu() - before;
+            }
+        }
+        let asks =
+            (requests_a_round.div_ceil(a_turn) * (a_turn / CONNECTIONS) * CONNECTIONS) as f64;
+        for (number, bench) in benches {
+            requests[number].push(asked[number] as f64 / asks);
+            chunks[number].push(listened[number] as f64 / (stream_turns * STREAMS * CHUNKS) as f64);
             bench.stop();
         }
     }
@@ -135,6 +160,10 @@ fn runtime(name: &str, threads: usize) -> Runtime {
 /// A running server.
 struct Bench {
     runtime: Runtime,
+    /// What its threads are called.
+    threads: String,
+    /// The history's writer works for it, too.
+    writes: bool,
     address: SocketAddr,
     stop: CancellationToken,
     ledger: Arc<Ledger>,
@@ -167,7 +196,7 @@ impl Vault for NoVault {
 }
 
 impl Bench {
-    fn start(kind: Kind, upstream: SocketAddr) -> Bench {
+    fn start(kind: Kind, number: usize, upstream: SocketAddr) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("up.toml");
         let profile = format!(
@@ -187,7 +216,8 @@ impl Bench {
         };
         let ledger = Ledger::keeping(observers, memory);
         let listener = matches!(kind, Kind::Tail).then(|| ledger.listen(false, None).0);
-        let runtime = runtime("srv", 2);
+        let threads = format!("srv{number}");
+        let runtime = runtime(&threads, 2);
         let stop = CancellationToken::new();
         let address = runtime.block_on(async {
             let listening = server::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -227,6 +257,8 @@ impl Bench {
         }
         Bench {
             runtime,
+            threads,
+            writes: matches!(kind, Kind::Disk),
             address,
             stop,
             ledger,
@@ -241,8 +273,8 @@ impl Bench {
         for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
             let read = |name: &str| std::fs::read_to_string(task.path().join(name));
             let Ok(name) = read("comm") else { continue };
-            // The history's writer works for the server, too.
-            if matches!(name.trim(), "srv" | "history") {
+            let name = name.trim();
+            if name == self.threads || self.writes && name == "history" {
                 let spent = read("schedstat").unwrap_or_default();
                 let spent = spent
                     .split(' ')
@@ -252,6 +284,15 @@ impl Bench {
             }
         }
         sum
+    }
+
+    /// Waits until the history's writer has nothing left to do.
+    fn settle(&self, measures: bool) {
+        let mut before = 0;
+        while self.writes && measures && before != self.cpu() {
+            before = self.cpu();
+            std::thread::sleep(Duration::from_millis(300));
+        }
     }
 
     fn stop(self) {
