@@ -3,7 +3,7 @@
 //! Only what an SDK reads by itself is here, base URL and key together: a key without its URL would go to the provider, and be wrong there.
 //! So these are left out:
 //!
-//! - Mistral: its SDKs read `MISTRAL_API_KEY`, but take a URL as `server_url` in the code alone (<https://pypi.org/project/mistralai/>).
+//! - Mistral: its SDKs read `MISTRAL_API_KEY`, but take a URL as `server_url` in the code alone (<https://github.com/mistralai/client-python>).
 //! - Hugging Face: `HF_ENDPOINT` and `HF_TOKEN` are the Hub's, for downloads; the address of inference is fixed in `huggingface_hub`
 //!   (<https://github.com/huggingface/huggingface_hub/blob/main/src/huggingface_hub/constants.py>, `INFERENCE_PROXY_TEMPLATE`).
 //! - Codex: it has its base URL from its settings, which `aiproxy run` gives it as arguments.

@@ -159,8 +159,6 @@ impl Sink for Probe<'_> {
                     None => Found::More,
                 }
             }
-            // The same counts once more say nothing new.
-            (found, Event::Usage(_)) => found,
             _ => Found::More,
         };
         self.sink.event(event);

@@ -155,7 +155,7 @@ impl Idle {
         }
     }
 
-    /// Keeps one whose exchange is over, if it can be used again. Tells whether somebody has to begin to [`sweep`](Idle::sweep).
+    /// Keeps one whose exchange is over, if it can be used again. Tells whether somebody has to begin to [`sweep`].
     pub(crate) fn put(&self, mut own: Own) -> bool {
         own.since = Instant::now();
         if !own.is_free() {
