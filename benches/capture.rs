@@ -239,7 +239,7 @@ impl Bench {
             let until = stop.clone();
             tokio::spawn(async move {
                 listening
-                    .serve(app, 10_000, Duration::from_secs(1), until, || {})
+                    .serve(app, None, 10_000, Duration::from_secs(1), until, || {})
                     .await
             });
             address

@@ -55,6 +55,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     listening
         .serve(
             Arc::new(Answers(Mock)),
+            None,
             1024,
             Duration::from_secs(1),
             stop,

@@ -29,6 +29,7 @@ mod upstreams;
 mod variables;
 
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -134,8 +135,8 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
         Command::Profile(args) => profile::run(args, term),
         Command::Key(args) => key::run(&args, term),
         Command::Man(args) => man::run(&args, term, Cli::command()),
-        Command::Serve(args) => block_on(serve::run(args, term)),
-        Command::Run(args) => block_on(run::run(args, term)),
+        Command::Serve(args) => serving(serve::run(args, term)),
+        Command::Run(args) => serving(run::run(args, term)),
         Command::Env(args) => block_on(env::run(args, term)),
         Command::Chat(args) => block_on(chat::run(args, term)),
         Command::Transform(args) => block_on(transform::run(*args, term)),
@@ -151,7 +152,19 @@ fn run(command: Command, term: &Term) -> Result<Exit, Problem> {
 
 /// Runs a command that waits for sockets. Tasks that are still busy at its end (a blocked read of stdin) do not hold the process up.
 fn block_on(command: impl Future<Output = Result<Exit, Problem>>) -> Result<Exit, Problem> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    on(Builder::new_multi_thread(), command)
+}
+
+/// The same for one that serves: what it answers is done on threads of its own, and the rest is little.
+fn serving(command: impl Future<Output = Result<Exit, Problem>>) -> Result<Exit, Problem> {
+    on(Builder::new_current_thread(), command)
+}
+
+fn on(
+    mut runtime: Builder,
+    command: impl Future<Output = Result<Exit, Problem>>,
+) -> Result<Exit, Problem> {
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|error| Problem::new(format!("cannot start: {error}")))?;

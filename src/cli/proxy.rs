@@ -16,7 +16,7 @@ use super::{
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
     profile::{Profile, Vault},
-    server::{self, App, Change, Gate, Limits, Listening, Reloader, Served},
+    server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
     term::{Problem, Term},
 };
 
@@ -117,6 +117,11 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         announced: announce(&entry, term),
     };
     Ok((listening, proxy))
+}
+
+/// The threads that a server answers on.
+pub(super) fn workers() -> Result<Workers, Problem> {
+    Workers::start().map_err(|error| Problem::new(format!("cannot start: {error}")))
 }
 
 impl Proxy {

@@ -117,6 +117,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         notes: *term,
     };
     let (listening, proxy) = proxy::open(setup, term).await?;
+    let workers = proxy::workers()?;
     let stop = signals::stop();
     banner(
         proxy.address,
@@ -140,6 +141,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     let cut = listening
         .serve(
             Arc::clone(&proxy.app),
+            Some(&workers),
             args.max_connections,
             patience,
             stop,

@@ -27,7 +27,10 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use crate::{
-    llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink},
+    llm::{
+        ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink,
+        events_of,
+    },
     wire::{Frame, Framing},
 };
 
@@ -60,6 +63,19 @@ pub trait Egress: Sync {
     ///
     /// If it is none of this format; the text is Kong's.
     fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error>;
+
+    /// Tells what a whole answer says that goes on as it came: the same events as [`events_of`] what [`decode_response`] reads, without a
+    /// second copy of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode_response`].
+    ///
+    /// [`decode_response`]: Egress::decode_response
+    fn hear_response(&self, body: &[u8], sink: &mut dyn Sink) -> Result<(), Error> {
+        events_of(&self.decode_response(body)?, sink);
+        Ok(())
+    }
 
     /// A request for embeddings.
     ///

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -12,36 +12,14 @@ use http::Method;
 use super::{
     ExchangeId, Ledger, estimate,
     kept::{Kept, Material},
+    live::{Live, Tap, append, micros},
     mask::{Fields, masked},
     notices,
     pieces::Pieces,
     record::{Exchange, Outcome},
     stages::{Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost},
 };
-use crate::llm::{ChatResponse, Event, events_of};
-
-/// A record that is being written: its recorder writes, and others may look.
-#[derive(Debug)]
-pub struct Live {
-    pub(super) start: Instant,
-    state: Mutex<Exchange>,
-}
-
-impl Live {
-    /// The record as it is now.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Exchange> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Microseconds since the beginning.
-    fn now(&self) -> u64 {
-        micros(self.start.elapsed())
-    }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
+use crate::llm::{ChatResponse, Event, Sink, events_of};
 
 /// Writes one record. Dropping it closes the record.
 #[derive(Debug)]
@@ -52,34 +30,6 @@ pub struct Recorder {
     live: Option<Arc<Live>>,
     /// The stages so far, where somebody watches.
     watched: Option<Vec<Snapshot>>,
-}
-
-/// Adds to the body that the client sends, from where it is read.
-#[derive(Debug)]
-pub struct Tap {
-    ledger: Arc<Ledger>,
-    live: Arc<Live>,
-}
-
-impl Tap {
-    /// More of the client's body.
-    pub fn push(&self, data: &[u8]) {
-        let (at, full) = (self.live.now(), self.ledger.is_full());
-        let mut exchange = self.live.lock();
-        if !exchange.is_done() {
-            append(&mut exchange, Stage::Client, at, data, full);
-            self.ledger.grown(&mut exchange, data.len());
-        }
-    }
-}
-
-/// Adds to the body of a stage that comes in pieces.
-fn append(exchange: &mut Exchange, stage: Stage, at: u64, data: &[u8], full: bool) {
-    if let Some(held) = exchange.stage_mut(stage)
-        && let Body::Pieces(pieces) = &mut held.body
-    {
-        pieces.push(at, data, full);
-    }
 }
 
 impl Recorder {
@@ -457,6 +407,43 @@ impl Recorder {
             .ledger
             .tell(|seq| notices::event(exchange, event, at, seq));
         exchange.spoken.push(event, seq, at, self.ledger.is_full());
+    }
+
+    /// A whole answer that goes on as it came: `tell` tells what it says.
+    ///
+    /// # Errors
+    ///
+    /// Those of `tell`.
+    pub fn hear<E>(&self, tell: impl FnOnce(&mut dyn Sink) -> Result<(), E>) -> Result<(), E> {
+        let Some(live) = &self.live else {
+            return tell(&mut |_: Event<'_>| ());
+        };
+        let after = live.start.elapsed();
+        let at = micros(after);
+        let mut exchange = live.lock();
+        let exchange = &mut *exchange;
+        let captures = self.ledger.captures();
+        exchange.first_token_after = Some(after);
+        tell(&mut |event: Event<'_>| {
+            match &event {
+                Event::Start { model, .. } => (**model).clone_into(&mut exchange.answered_by),
+                // A missing usage is counted later, not told as nothing.
+                Event::Usage(usage) if usage.estimated => return,
+                Event::Usage(usage) => exchange.usage = Some(*usage),
+                _ => {}
+            }
+            if let Some(material) = &mut exchange.log
+                && material.statistics
+            {
+                material.said.observe(&event);
+            }
+            if captures {
+                self.spoke(exchange, &event, at);
+            }
+        })?;
+        let weight = exchange.spoken.weight();
+        self.ledger.grown(exchange, weight);
+        Ok(())
     }
 
     /// A whole answer.

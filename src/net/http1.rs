@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -23,7 +24,10 @@ use hyper::{
     client::conn::{TrySendError, http1},
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    time::Instant,
+};
 
 use super::{
     body::Upload,
@@ -55,6 +59,8 @@ pub(crate) struct Own {
     doubt: Arc<AtomicBool>,
     /// Since when nothing is on it.
     since: Instant,
+    /// Its socket wakes this thread.
+    home: ThreadId,
 }
 
 /// Why there is no answer.
@@ -88,6 +94,7 @@ impl Own {
             closed: false,
             doubt,
             since: Instant::now(),
+            home: here(),
         })
     }
 
@@ -121,10 +128,19 @@ impl Own {
     /// Whether it could take a request: nothing is on it, and its upstream has not closed it.
     fn is_free(&mut self) -> bool {
         let idle = self.since.elapsed();
-        self.doubt.store(idle > TRUSTED, Ordering::Relaxed);
+        let doubt = idle > TRUSTED && !self.is_home();
+        self.doubt.store(doubt, Ordering::Relaxed);
         self.drive(&mut Context::from_waker(noop_waker_ref()));
         self.doubt.store(false, Ordering::Relaxed);
         !self.closed && self.sender.is_ready() && idle < IDLE
+    }
+}
+
+impl Own {
+    /// Whether what woke this thread has told of all that came for the connection, too: they wait for the same.
+    fn is_home(&self) -> bool {
+        let alone = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        self.home == here() && Handle::try_current().is_ok_and(alone)
     }
 }
 
@@ -137,6 +153,12 @@ impl From<TrySendError<Request<Upload>>> for Unanswered {
     }
 }
 
+/// The thread that asks.
+fn here() -> ThreadId {
+    thread_local!(static HERE: ThreadId = thread::current().id());
+    HERE.with(|here| *here)
+}
+
 /// The connections to one upstream that nothing is on.
 #[derive(Default)]
 pub(crate) struct Idle {
@@ -145,10 +167,15 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    /// The one that was used last: others can fall idle.
+    /// The one that was used last, so that others can fall idle; one of this thread, if there is any.
     pub(crate) fn take(&self) -> Option<Own> {
+        let here = here();
         loop {
-            let mut own = locked(&self.free).pop()?;
+            let mut free = locked(&self.free);
+            let at = free.iter().rposition(|own| own.home == here);
+            let at = at.or(free.len().checked_sub(1))?;
+            let mut own = free.remove(at);
+            drop(free);
             if own.is_free() {
                 return Some(own);
             }
@@ -200,24 +227,29 @@ pub(crate) async fn sweep<O: AsRef<Idle>>(origin: std::sync::Weak<O>) {
 
 /// The URL as HTTP/1.1 has it (RFC 9112 §3.2), and whom it is for.
 fn address(request: &mut Request<Upload>, proxied: bool) {
-    let uri = request.uri();
-    if let (Some(host), false) = (uri.host(), request.headers().contains_key(HOST)) {
-        let usual = match uri.scheme_str() {
-            Some("https") => 443,
-            _ => 80,
-        };
-        let host = match uri.port_u16() {
-            Some(port) if port != usual => HeaderValue::try_from(format!("{host}:{port}")),
-            _ => HeaderValue::try_from(host),
-        };
-        if let Ok(host) = host {
-            request.headers_mut().insert(HOST, host);
-        }
+    if !request.headers().contains_key(HOST)
+        && let Some(host) = host(request.uri())
+    {
+        request.headers_mut().insert(HOST, host);
     }
     let uri = request.uri_mut();
     // A proxy of https:// sees a tunnel.
     if !proxied || uri.scheme_str() == Some("https") {
-        let path = uri.path_and_query().cloned();
+        let path = mem::take(uri).into_parts().path_and_query;
         *uri = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    }
+}
+
+/// Host and port of a URL, without a port that is the usual one.
+fn host(uri: &Uri) -> Option<HeaderValue> {
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    let authority = uri.authority()?;
+    match authority.port_u16() {
+        // Nobody is named beside host and port: that was taken out.
+        Some(port) if port != usual => HeaderValue::from_str(authority.as_str()).ok(),
+        _ => HeaderValue::from_str(authority.host()).ok(),
     }
 }

@@ -1,6 +1,6 @@
 //! The upstream's answer becomes the client's.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -60,8 +60,10 @@ pub async fn finish(
     let Some(egress) = plan.egress else {
         return Box::pin(through(parts, body, &plan, slot)).await;
     };
-    let framing = egress.framing(&media_type(&parts.headers));
-    if let Some(framing) = framing.filter(|_| plan.stream && parts.status.is_success()) {
+    if plan.stream
+        && parts.status.is_success()
+        && let Some(framing) = egress.framing(&media_type(&parts.headers))
+    {
         return Box::pin(stream(parts, body, framing, plan, egress, slot)).await;
     }
     let Some(recorder) = slot.as_mut() else {
@@ -105,6 +107,12 @@ pub(super) async fn whole(
             .decode_embeddings(&body.inflated)
             .map_err(|error| failed(unreadable(plan, &error)))?;
         embeddings(&parts, request, decoded, plan, recorder)
+    } else if is_heard(&parts, plan) {
+        let told = recorder.hear(|sink| egress.hear_response(&body.inflated, sink));
+        told.or_else(|error| lenient(plan, &error))
+            .map_err(&failed)?;
+        recorder.body(&body.inflated);
+        forward(&parts, body, plan)
     } else {
         let read = read(&parts, &body.inflated, plan, egress).map_err(|fault| {
             let mut failure = failed(fault);
@@ -167,11 +175,8 @@ pub(super) fn read(
             .map_err(|error| error.to_string()),
     };
     let mut response = match decoded {
-        // One that has failed is an answer too, where nobody has to understand it.
-        Err(_) if plan.same_format && plan.operation == Operation::Responses => {
-            ChatResponse::default()
-        }
-        decoded => decoded.map_err(|reason| unreadable(plan, &reason))?,
+        Err(reason) => lenient(plan, &reason).map(|()| ChatResponse::default())?,
+        Ok(response) => response,
     };
     if !plan.same_format {
         plan.restore.response(&mut response);
@@ -181,6 +186,22 @@ pub(super) fn read(
         response,
         streamed: streamed.is_some(),
     })
+}
+
+/// Whether an answer goes on as it is, and is only listened to.
+fn is_heard(parts: &Parts, plan: &Plan) -> bool {
+    plan.same_format
+        && !plan.stream
+        && parts.status.is_success()
+        && !is_stream(&media_type(&parts.headers))
+}
+
+/// An answer that cannot be read. One that has failed is an answer too, where nobody has to understand it.
+fn lenient(plan: &Plan, reason: &dyn std::fmt::Display) -> Result<(), Fault> {
+    if plan.same_format && plan.operation == Operation::Responses {
+        return Ok(());
+    }
+    Err(unreadable(plan, reason))
 }
 
 /// Kong's words for an answer that is none.
@@ -217,11 +238,14 @@ pub(super) fn gone() -> Fault {
 }
 
 /// What an answer says it is, without parameters; empty if it does not say.
-pub(super) fn media_type(headers: &HeaderMap) -> String {
-    let text = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let text = String::from_utf8_lossy(text.unwrap_or_default());
-    let media_type = text.split(';').next().unwrap_or_default();
-    media_type.trim().to_ascii_lowercase()
+pub(super) fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
+    let told = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let mut parts = told.unwrap_or_default().split(|byte| *byte == b';');
+    let text = String::from_utf8_lossy(parts.next().unwrap_or_default().trim_ascii());
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(text.to_ascii_lowercase());
+    }
+    text
 }
 
 /// Whether an answer is a stream though nobody asked for one.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     dialect::{self, Echo, Egress, Encoded, Fault, Loss, Restore},
+    exchange::ExchangeId,
     llm::{EmbedRequest, Format},
     profile::schema::values::{AskUsage, ParamLocation},
     provider::{self, Operation, Provider},
@@ -37,8 +38,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) decided: &'a Decided,
     pub(super) secrets: &'a Secrets,
     pub(super) now: SystemTime,
-    /// The exchange's id.
-    pub(super) exchange: String,
+    /// Its id.
+    pub(super) exchange: Option<ExchangeId>,
 }
 
 /// Puts a call together whose body aiproxy reads. Pure.
@@ -169,9 +170,7 @@ pub(super) fn compose(
         echo,
         hide_usage,
         accepts,
-        headers: answer_headers(route, &decided.model, &lost),
-        lost,
-        ..plan(asked, egress, same_format)
+        ..plan(asked, egress, same_format, lost)
     };
     if let Some(translated) = translated {
         plan.restore = translated.encoded.restore;
@@ -191,7 +190,14 @@ pub(super) fn plan(
     asked: &Ingredients<'_>,
     egress: Option<&'static dyn Egress>,
     same_format: bool,
+    lost: Vec<Loss>,
 ) -> Plan {
+    // An answer that goes on as it came has a name.
+    let called = if same_format && !asked.inbound.profile.has_transformer() {
+        Called::default()
+    } else {
+        called(asked)
+    };
     let Ingredients {
         inbound,
         route,
@@ -209,15 +215,15 @@ pub(super) fn plan(
         echo: Echo::default(),
         called: Called {
             versioned: egress.is_some_and(Egress::names_version),
-            ..called(asked)
+            ..called
         },
         embeds: None,
         hide_usage: false,
         show_usage: decided.asked_usage,
         accepts: Vec::new(),
         idle_timeout: inbound.profile.aiproxy.idle_timeout,
-        headers: answer_headers(route, &decided.model, &[]),
-        lost: Vec::new(),
+        headers: answer_headers(route, &decided.model, &lost),
+        lost,
         keep_cookies: false,
         exceeded: None,
         seen_model: None,
@@ -290,7 +296,10 @@ fn called(asked: &Ingredients<'_>) -> Called {
     };
     let since = asked.now.duration_since(SystemTime::UNIX_EPOCH);
     Called {
-        id: format!("{prefix}{}", asked.exchange),
+        id: match asked.exchange {
+            Some(exchange) => format!("{prefix}{exchange}"),
+            None => prefix.to_owned(),
+        },
         own_id: asked.inbound.ingress.format() == Format::Responses,
         model: asked.decided.model.clone(),
         created: since.unwrap_or_default().as_secs(),
@@ -378,7 +387,7 @@ pub(super) fn with_query(
 
 /// What aiproxy adds to an answer.
 fn answer_headers(route: &Route<'_>, model: &str, lost: &[Loss]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(2);
     warn(lost, &mut headers);
     if route.proxy.model_name_header
         && !model.is_empty()

@@ -119,6 +119,10 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
     };
+    // What most clients send.
+    if value == "application/json" {
+        return true;
+    }
     let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
     text.split(';').next().unwrap_or_default().trim().is_empty() || says_json(&text)
 }

@@ -353,7 +353,7 @@ async fn read(
         decided: &decided,
         secrets: &secrets,
         now: env.now,
-        exchange: recorder.id().to_string(),
+        exchange: Some(recorder.id()),
     };
     let mut prepared = compose::compose(&asked, request, body)?;
     prepared
@@ -444,9 +444,9 @@ fn answering(inbound: &Inbound, now: SystemTime, slot: &Option<Recorder>) -> Out
         decided: &decided,
         secrets: &Secrets::default(),
         now,
-        exchange: id.map(|id| id.to_string()).unwrap_or_default(),
+        exchange: id,
     };
-    let mut plan = compose::plan(&asked, egress, same_format);
+    let mut plan = compose::plan(&asked, egress, same_format, Vec::new());
     if operation == Operation::Embeddings && !same_format {
         plan.embeds = Some(Box::default());
     }
@@ -535,5 +535,5 @@ pub const MODEL_HEADER: HeaderName = HeaderName::from_static("x-kong-llm-model")
 
 /// `PROVIDER/MODEL` as a header's value; `None` if it cannot be one.
 pub(crate) fn model_header(provider: &str, model: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("{provider}/{model}")).ok()
+    HeaderValue::from_maybe_shared(Bytes::from([provider, "/", model].concat())).ok()
 }

@@ -14,7 +14,9 @@ const LONGEST: usize = 2 << 10;
 
 /// Tells what was lost.
 pub(super) fn warn(lost: &[Loss], headers: &mut HeaderMap) {
-    if let Some(value) = header(lost) {
+    if !lost.is_empty()
+        && let Some(value) = header(lost)
+    {
         headers.insert(WARNINGS, value);
     }
 }

@@ -21,6 +21,7 @@ mod openai;
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::{HeaderMap, Uri, request::Parts};
 
 use crate::{
@@ -428,9 +429,7 @@ pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
         kind: "configuration_error".into(),
         ..Fault::upstream(500, format!("`{key}` is no URL that can be asked: {why}"))
     };
-    let uri: Uri = url
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| broken(&error))?;
+    let uri = Uri::from_maybe_shared(Bytes::from(url)).map_err(|error| broken(&error))?;
     if uri.scheme().is_none() || uri.authority().is_none() {
         return Err(broken(&"it needs a scheme and a host"));
     }

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    HeaderName, HeaderValue, Method, Uri, Version,
     header::{AUTHORIZATION, HOST, ORIGIN, PROXY_AUTHORIZATION},
     request::Parts,
 };
@@ -59,8 +59,8 @@ impl Gate {
     pub fn pass(&self, parts: &mut Parts) -> Result<Origin, Fault> {
         self.form(parts)?;
         let host = host(parts)?;
-        if !self.knows_host(&host) {
-            let name = printable(&host);
+        if !self.knows_host(host) {
+            let name = printable(&host.to_ascii_lowercase());
             return Err(denied(format!(
                 "host `{name}` is not this proxy's: if it should be, start it with --allow-host {name}"
             )));
@@ -228,31 +228,19 @@ fn with_query(uri: &Uri, query: &str) -> Uri {
 }
 
 /// The one name that the request uses, without its port.
-fn host(parts: &Parts) -> Result<String, Fault> {
-    let mut names: Vec<&[u8]> = hosts(&parts.headers);
-    if let Some(authority) = parts.uri.authority() {
-        names.push(authority.as_str().as_bytes());
-    }
-    let mut names = names.into_iter();
+fn host(parts: &Parts) -> Result<&str, Fault> {
+    let of_headers = parts.headers.get_all(HOST).iter();
+    let of_target = parts.uri.authority().map(|name| name.as_str().as_bytes());
+    let mut names = of_headers.map(HeaderValue::as_bytes).chain(of_target);
     let name = names
         .next()
         .ok_or_else(|| Fault::invalid(400, "the request has no `host`"))?;
     if names.any(|other| !other.eq_ignore_ascii_case(name)) {
         return Err(Fault::invalid(400, "the request names two hosts"));
     }
-    let text = std::str::from_utf8(name)
-        .ok()
-        .and_then(split_port)
-        .map(|(host, _)| host.to_ascii_lowercase());
-    text.ok_or_else(|| Fault::invalid(400, "the request's `host` is none"))
-}
-
-fn hosts(headers: &HeaderMap) -> Vec<&[u8]> {
-    headers
-        .get_all(HOST)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect()
+    let host = std::str::from_utf8(name).ok().and_then(split_port);
+    host.map(|(host, _)| host)
+        .ok_or_else(|| Fault::invalid(400, "the request's `host` is none"))
 }
 
 /// `name`, `name:80`, `[::1]`, `[::1]:80`; `None` for anything else.

@@ -1,17 +1,21 @@
 //! Accepts connections, and lets those that are busy end when the server stops.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 
+use super::{drain::Connections, workers::Workers};
 use crate::transport::{Body, BoxError};
 
 /// How long a client may take for a request's head. hyper counts from the end of the request before, so this is how long an idle
@@ -70,12 +74,14 @@ impl Listening {
     }
 
     /// Serves until `stop` is cancelled, then waits up to `drain` for the exchanges under way. What is not done by then is cut.
-    /// `stopping` is called once new connections are refused.
+    /// `stopping` is called once new connections are refused. Connections are shared out among `workers`; without any, all are the
+    /// caller's runtime's.
     ///
     /// Gives the number of connections that were cut.
     pub async fn serve<S: Service>(
         self,
         service: Arc<S>,
+        workers: Option<&Workers>,
         max_connections: usize,
         drain: Duration,
         stop: CancellationToken,
@@ -92,11 +98,11 @@ impl Listening {
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(30))
             .max_concurrent_streams(1024);
-        let graceful = GracefulShutdown::new();
+        let builder = Arc::new(builder);
+        let connections = Arc::<Connections>::default();
         let places = Arc::new(Semaphore::new(
             max_connections.clamp(1, Semaphore::MAX_PERMITS),
         ));
-        let cut = CancellationToken::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
@@ -105,50 +111,44 @@ impl Listening {
             let Some((stream, peer, place)) = accepted else {
                 continue;
             };
-            let service = Arc::clone(&service);
-            let answer = service_fn(move |request: Request<Incoming>| {
-                let service = Arc::clone(&service);
-                async move {
-                    let mut request = request.map(|body| {
-                        body.map_err(|error| Box::new(error) as BoxError)
-                            .boxed_unsync()
-                    });
-                    request.extensions_mut().insert(peer);
-                    Ok::<_, Infallible>(service.call(request).await)
-                }
-            });
-            let connection = builder
-                .serve_connection(TokioIo::new(stream), answer)
-                .into_owned();
-            let connection = graceful.watch(connection);
-            let cut = cut.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    // An error here is the client's: it hung up, or spoke no HTTP. It was answered where it could be.
-                    _ = connection => {}
-                    () = cut.cancelled() => {}
-                }
+            let (builder, service) = (Arc::clone(&builder), Arc::clone(&service));
+            let connections = Arc::clone(&connections);
+            let one = async move |stream: TcpStream| {
+                let answer = answering(service, peer);
+                let connection = builder.serve_connection(TokioIo::new(stream), answer);
+                let drain =
+                    |connection: Pin<&mut _>| auto::Connection::graceful_shutdown(connection);
+                connections.run(connection, drain).await;
                 drop(place);
+            };
+            let Some(workers) = workers else {
+                tokio::spawn(async move { one(stream).await });
+                continue;
+            };
+            // From here on it is another thread's.
+            let Ok(stream) = stream.into_std() else {
+                continue;
+            };
+            workers.run(move || async move {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    one(stream).await;
+                }
             });
         }
         drop(self.listener);
         stopping();
-        let left = graceful.count();
-        let drained = tokio::time::timeout(drain, graceful.shutdown())
+        let left = connections.count();
+        let drained = tokio::time::timeout(drain, connections.drain())
             .await
             .is_ok();
-        cut.cancel();
+        connections.cut();
         if drained { 0 } else { left }
     }
 
     async fn accept(
         &self,
         places: &Arc<Semaphore>,
-    ) -> Option<(
-        tokio::net::TcpStream,
-        Peer,
-        tokio::sync::OwnedSemaphorePermit,
-    )> {
+    ) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         match self.listener.accept().await {
             Ok((stream, address)) => {
@@ -162,4 +162,27 @@ impl Listening {
             }
         }
     }
+}
+
+/// Has `service` answer what comes over one connection.
+fn answering<S: Service>(
+    service: Arc<S>,
+    peer: Peer,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = http::Response<Body>,
+    Error = Infallible,
+    Future: Send,
+> + Send {
+    service_fn(move |request: Request<Incoming>| {
+        let service = Arc::clone(&service);
+        async move {
+            let mut request = request.map(|body| {
+                body.map_err(|error| Box::new(error) as BoxError)
+                    .boxed_unsync()
+            });
+            request.extensions_mut().insert(peer);
+            Ok::<_, Infallible>(service.call(request).await)
+        }
+    })
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod app;
 mod beside;
+mod drain;
 mod dry;
 mod gate;
 mod intake;
@@ -15,6 +16,7 @@ mod naming;
 mod reload;
 mod router;
 mod served;
+mod workers;
 
 pub use app::{App, Effects, Limits, render};
 pub use dry::inbound;
@@ -23,3 +25,4 @@ pub use listen::{Listening, Peer, Service, listen};
 pub use reload::{Change, Reloader};
 pub use router::has_responses;
 pub use served::Served;
+pub use workers::Workers;

@@ -143,9 +143,12 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
     let ledger = Arc::clone(&proxy.ledger);
     let app = Arc::clone(&proxy.app);
     let stopped = stop.clone();
+    let workers = proxy::workers()?;
     let serving = tokio::spawn(async move {
         let stopping = || ledger.hang_up();
-        listening.serve(app, MOST, DRAIN, stopped, stopping).await
+        listening
+            .serve(app, Some(&workers), MOST, DRAIN, stopped, stopping)
+            .await
     });
     let clock = Clock::start();
     let ended = child::run(&command, changes, &mut relay).await;

@@ -17,7 +17,7 @@ use super::{
     Egress, Encoded, Error, Fault, Ingress, StreamDecoder, StreamEncoder,
     openai_embeddings::OpenAiEmbeddings,
 };
-use crate::llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Finish, Format};
+use crate::llm::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Finish, Format, Sink};
 
 pub(super) use fault::{decode_error, encode_fault};
 pub(super) use logprobs::write_flat;
@@ -42,6 +42,10 @@ impl Egress for OpenAiChat {
 
     fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error> {
         stream::whole(body, "llm/v1/chat")
+    }
+
+    fn hear_response(&self, body: &[u8], sink: &mut dyn Sink) -> Result<(), Error> {
+        stream::hear(body, "llm/v1/chat", sink)
     }
 
     fn encode_embeddings(&self, request: &EmbedRequest) -> Result<Encoded, Error> {

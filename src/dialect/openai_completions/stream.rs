@@ -1,6 +1,6 @@
 //! Events to chunks. They are read where chat's are.
 
-use std::{collections::HashSet, io::Write as _};
+use std::{collections::BTreeSet, io::Write as _};
 
 use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) struct Encoder {
     usage: Option<Usage>,
     /// Part → choice; `None` if it has no place here.
     parts: Vec<Option<u32>>,
-    finished: HashSet<u32>,
+    finished: BTreeSet<u32>,
     /// Characters of each choice that log probabilities were told of.
     offsets: Vec<(u32, usize)>,
     /// The end, or an error, is out: nothing follows.
@@ -41,7 +41,7 @@ impl Encoder {
             head: Vec::new(),
             usage: None,
             parts: Vec::new(),
-            finished: HashSet::new(),
+            finished: BTreeSet::new(),
             offsets: Vec::new(),
             over: false,
             chat: OpenAiChat.stream_encoder(false),

@@ -49,7 +49,7 @@ fn composed(options: &str, settings: &str, body: &str, query: Option<&str>) -> P
         decided: &decided,
         secrets: &secrets,
         now,
-        exchange: String::new(),
+        exchange: None,
     };
     compose(&ingredients, request, &body).unwrap()
 }

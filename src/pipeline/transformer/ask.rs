@@ -161,7 +161,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
             decided: &decided,
             secrets: &secrets,
             now: env.now,
-            exchange: recorder.id().to_string(),
+            exchange: Some(recorder.id()),
         },
         request,
         &body,

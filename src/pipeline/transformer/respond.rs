@@ -128,7 +128,7 @@ async fn seen(
             Err(failure) => Err(failure),
         };
     }
-    let media_type = media_type(&parts.headers);
+    let media_type = media_type(&parts.headers).into_owned();
     let mut answer = whole_unread(parts, body, plan, Some(recorder)).await?;
     if !is_stream(&media_type) {
         return Ok((answer, form));

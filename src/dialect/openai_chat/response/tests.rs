@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     dialect::{Egress, Error, Ingress, openai_chat::OpenAiChat, testing::there_and_back},
-    llm::{Citation, Finish, Logprob, Usage},
+    llm::{Citation, Event, Finish, Logprob, Sink, Usage, events_of},
 };
 
 fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
@@ -341,4 +341,48 @@ fn perplexitys_sources_are_citations() {
     let response = decode(body.to_string().as_bytes()).unwrap();
     assert_eq!(response.choices[0].citations.len(), 1);
     assert_eq!(response.choices[0].citations[0].title.as_deref(), Some("A"));
+}
+
+#[test]
+fn what_is_heard_is_what_is_read() {
+    let told = |tell: &dyn Fn(&mut dyn Sink)| {
+        let mut all = Vec::new();
+        tell(&mut |event: Event<'_>| {
+            // These have no place among what a record keeps of an answer.
+            if !matches!(event, Event::Citation { .. } | Event::Logprobs { .. }) {
+                all.push(format!("{event:?}"));
+            }
+        });
+        all
+    };
+    let call = json!({"id": "a", "function": {"name": "f"}});
+    for body in [
+        encoded(&everything()),
+        answer(&json!({"content": "hi"})),
+        answer(&json!({"content": null, "refusal": "no", "reasoning": "why"})),
+        answer(
+            &json!({"content": [{"type": "thinking", "thinking": "a"}, {"text": "b"}, {"thinking": "c"}]}),
+        ),
+        answer(&json!({"content": "x", "tool_calls": [call, call]})),
+        answer(
+            &json!({"content": "x", "thinking_blocks": [{"thinking": "t", "signature": "s"}, {"data": "d"}]}),
+        ),
+        json!({"choices": []}),
+        json!({"id": "i", "model": "m", "created": 3, "usage": {"prompt_tokens": 2, "completion_tokens": 1}, "choices": [
+            {"message": {"content": "a"}, "finish_reason": null}, {"text": "b"}, {},
+            {"message": {"content": "c"}, "finish_reason": "length", "stop_reason": "x"},
+            {"message": {"content": "d"}, "finish_reason": "stop", "stop_reason": "END"}]}),
+    ] {
+        let body = body.to_string();
+        let heard = told(&|sink| OpenAiChat.hear_response(body.as_bytes(), sink).unwrap());
+        let read = told(&|sink| events_of(&decode(body.as_bytes()).unwrap(), sink));
+        assert_eq!(heard, read, "{body}");
+    }
+    for body in ["{}", "[]", "", r#"{"choices":3}"#] {
+        let heard = OpenAiChat.hear_response(body.as_bytes(), &mut |_: Event<'_>| ());
+        assert_eq!(
+            heard.unwrap_err().to_string(),
+            decode(body.as_bytes()).unwrap_err().to_string()
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Chunks to events, and whole answers by the same way: a whole answer is a stream of one chunk.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -15,7 +15,7 @@ use crate::{
         },
         text::{Text, json},
     },
-    llm::{Accumulator, ChatResponse, Event, Finish, Kind, Sink},
+    llm::{Accumulator, ChatResponse, Event, Finish, Kind, Sink, Usage, events_of},
     wire::Frame,
 };
 
@@ -38,47 +38,101 @@ pub(in crate::dialect::openai_chat) struct Decoder {
     id: String,
     open: Vec<OpenPart>,
     next: u32,
-    finished: HashSet<u32>,
-    begun: HashSet<u32>,
+    finished: BTreeSet<u32>,
+    begun: BTreeSet<u32>,
     failed: bool,
     done: bool,
 }
 
 /// Reads a whole answer of chat or completions; `route` is Kong's name of the operation, for Kong's wording.
 pub(in crate::dialect) fn whole(body: &[u8], route: &str) -> Result<ChatResponse, Error> {
-    let mut answer: Answer<'_> = json(body)?;
-    let Some(choices) = answer.choices.take() else {
-        return Err(Error::Malformed(format!(
-            "'choices' not in {route} response"
-        )));
+    let (answer, choices) = read(body, route)?;
+    Ok(gather(answer, choices))
+}
+
+/// Tells what a whole answer says, as [`events_of`] would.
+pub(in crate::dialect::openai_chat) fn hear(
+    body: &[u8],
+    route: &str,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let (mut answer, choices) = read(body, route)?;
+    // Calls may be told in turns, and what is missing of them is filled in.
+    let calls = |choice: &Choice<'_>| {
+        let messages = [&choice.message, &choice.delta];
+        let mut messages = messages.into_iter().flatten();
+        messages.any(|message| message.tool_calls.is_some() || message.function_call.is_some())
     };
-    let (mut decoder, mut all) = (Decoder::default(), Accumulator::default());
-    let (count, usage) = (choices.len(), answer.usage.take());
-    let sources = citations::read_sources(answer.search_results, answer.citations);
-    decoder.start(answer, &mut all);
-    for (mut choice, number) in choices.into_iter().zip(0u32..) {
-        choice.delta = choice.message.take().or(choice.delta);
-        // Each entry is a call of its own.
-        let calls = choice
-            .delta
-            .iter_mut()
-            .flat_map(|message| &mut message.tool_calls);
-        for (call, index) in calls.flatten().zip(0u64..) {
-            call.index = Some(index);
-        }
-        decoder.choice(choice, number, &mut all);
-        decoder.close(number, |_| true, &mut all);
+    if choices.iter().any(calls) {
+        events_of(&gather(answer, choices), sink);
+        return Ok(());
     }
-    decoder.sources(sources, &mut all);
+    let usage = answer.usage.take();
+    Decoder::default().play(answer, choices, Some(Finish::Stop), sink);
+    let unknown = Usage {
+        estimated: true,
+        ..Usage::default()
+    };
+    sink.event(Event::Usage(usage.map_or(unknown, Into::into)));
+    sink.event(Event::End);
+    Ok(())
+}
+
+fn read<'a>(body: &'a [u8], route: &str) -> Result<(Answer<'a>, Vec<Choice<'a>>), Error> {
+    let mut answer: Answer<'_> = json(body)?;
+    match answer.choices.take() {
+        Some(choices) => Ok((answer, choices)),
+        None => Err(Error::Malformed(format!(
+            "'choices' not in {route} response"
+        ))),
+    }
+}
+
+fn gather(mut answer: Answer<'_>, choices: Vec<Choice<'_>>) -> ChatResponse {
+    let mut all = Accumulator::default();
+    let (count, usage) = (choices.len(), answer.usage.take());
+    Decoder::default().play(answer, choices, None, &mut all);
     let mut response = all.into_response();
     response
         .choices
         .resize_with(count, crate::llm::Choice::default);
     response.usage = usage.map(Into::into);
-    Ok(response)
+    response
 }
 
 impl Decoder {
+    /// Tells what the choices of a whole answer say; of one that does not say why it ended, that it was for this reason.
+    fn play(
+        mut self,
+        answer: Answer<'_>,
+        choices: Vec<Choice<'_>>,
+        reason: Option<Finish>,
+        sink: &mut dyn Sink,
+    ) {
+        let sources = citations::read_sources(answer.search_results, answer.citations);
+        self.start(answer, sink);
+        for (mut choice, number) in choices.into_iter().zip(0u32..) {
+            choice.delta = choice.message.take().or(choice.delta);
+            // Each entry is a call of its own.
+            let calls = choice
+                .delta
+                .iter_mut()
+                .flat_map(|message| &mut message.tool_calls);
+            for (call, index) in calls.flatten().zip(0u64..) {
+                call.index = Some(index);
+            }
+            self.choice(choice, number, sink);
+            self.close(number, |_| true, sink);
+            if let Some(reason) = reason.filter(|_| !self.finished.contains(&number)) {
+                sink.event(Event::Finish {
+                    choice: number,
+                    reason,
+                });
+            }
+        }
+        self.sources(sources, sink);
+    }
+
     fn start(&mut self, answer: Answer<'_>, sink: &mut dyn Sink) {
         self.started = true;
         let id = answer.id.or_empty();

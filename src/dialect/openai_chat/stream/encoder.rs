@@ -1,6 +1,6 @@
 //! Events to chunks.
 
-use std::{collections::HashSet, io::Write as _};
+use std::{collections::BTreeSet, io::Write as _};
 
 use bytes::{BufMut, BytesMut};
 use serde_json::{Value, json};
@@ -30,10 +30,10 @@ pub(in crate::dialect::openai_chat) struct Encoder {
     /// A call that is open but not written: its signature may come with it.
     waiting: Option<Call>,
     /// Choices whose first delta, with the role, is out.
-    begun: HashSet<u32>,
+    begun: BTreeSet<u32>,
     /// Choices that a stop sequence ends, and it.
     stopped: Vec<(u32, String)>,
-    finished: HashSet<u32>,
+    finished: BTreeSet<u32>,
     /// Citations so far, by choice: clients that join deltas tell list entries apart by number.
     cited: Vec<(u32, u64)>,
     /// The end, or an error, is out: nothing follows.
@@ -67,9 +67,9 @@ impl Encoder {
             usage: None,
             parts: Vec::new(),
             waiting: None,
-            begun: HashSet::new(),
+            begun: BTreeSet::new(),
             stopped: Vec::new(),
-            finished: HashSet::new(),
+            finished: BTreeSet::new(),
             cited: Vec::new(),
             over: false,
         }

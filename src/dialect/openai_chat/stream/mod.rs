@@ -5,8 +5,8 @@ mod encoder;
 #[cfg(test)]
 mod tests;
 
-pub(super) use decoder::Decoder;
 pub(in crate::dialect) use decoder::whole;
+pub(super) use decoder::{Decoder, hear};
 pub(super) use encoder::Encoder;
 
 /// The payload that ends a stream.

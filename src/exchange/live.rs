@@ -1,0 +1,63 @@
+//! A record that is being written, as others see it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Ledger,
+    record::Exchange,
+    stages::{Body, Stage},
+};
+
+/// A record that is being written: its recorder writes, and others may look.
+#[derive(Debug)]
+pub struct Live {
+    pub(super) start: Instant,
+    pub(super) state: Mutex<Exchange>,
+}
+
+impl Live {
+    /// The record as it is now.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Exchange> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Microseconds since the beginning.
+    pub(super) fn now(&self) -> u64 {
+        micros(self.start.elapsed())
+    }
+}
+
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Adds to the body that the client sends, from where it is read.
+#[derive(Debug)]
+pub struct Tap {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) live: Arc<Live>,
+}
+
+impl Tap {
+    /// More of the client's body.
+    pub fn push(&self, data: &[u8]) {
+        let (at, full) = (self.live.now(), self.ledger.is_full());
+        let mut exchange = self.live.lock();
+        if !exchange.is_done() {
+            append(&mut exchange, Stage::Client, at, data, full);
+            self.ledger.grown(&mut exchange, data.len());
+        }
+    }
+}
+
+/// Adds to the body of a stage that comes in pieces.
+pub(super) fn append(exchange: &mut Exchange, stage: Stage, at: u64, data: &[u8], full: bool) {
+    if let Some(held) = exchange.stage_mut(stage)
+        && let Body::Pieces(pieces) = &mut held.body
+    {
+        pieces.push(at, data, full);
+    }
+}
