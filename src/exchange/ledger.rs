@@ -263,6 +263,8 @@ impl Ledger {
                         let held = (own.weight() + length).min(own.held);
                         let before = std::mem::replace(&mut own.held, held);
                         self.held.fetch_sub(before - held, Ordering::Relaxed);
+                    } else {
+                        own.shrink();
                     }
                 }
                 done.kept.push_back(exchange);

@@ -17,7 +17,7 @@ use super::{
     redact::Redactor,
     render::{self, Late},
     spoken::Spoken,
-    stages::{CallLog, Held, LlmCall, Stage, host},
+    stages::{Body, CallLog, Held, LlmCall, Stage, host},
     told::Summary,
 };
 use crate::llm::Usage;
@@ -117,6 +117,16 @@ impl Exchange {
     /// One that begins now.
     pub(super) fn new(profile: Arc<str>) -> Exchange {
         Exchange::named(ExchangeId::random(), profile, SystemTime::now())
+    }
+
+    /// No more will come, and it stays as it is.
+    pub(super) fn shrink(&mut self) {
+        self.spoken.finish();
+        for held in &mut self.stages {
+            if let Body::Pieces(pieces) = &mut held.body {
+                pieces.finish();
+            }
+        }
     }
 
     /// What is left of a record that was taken away: it says that it is done.

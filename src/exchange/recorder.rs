@@ -537,12 +537,6 @@ impl Recorder {
         let took = live.start.elapsed();
         let mut exchange = live.lock();
         exchange.took = took;
-        exchange.spoken.finish();
-        for held in &mut exchange.stages {
-            if let Body::Pieces(pieces) = &mut held.body {
-                pieces.finish();
-            }
-        }
         self.ledger.count(&mut exchange);
         self.ledger.close(&mut exchange);
     }

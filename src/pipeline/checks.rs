@@ -32,7 +32,7 @@ fn format_of(operation: Operation, envelope: &Envelope<'_>) -> Result<(), Fault>
     let first = |key: &str| {
         envelope
             .get(key)
-            .and_then(|value| value.get().as_bytes().first().copied())
+            .and_then(|value| value.as_bytes().first().copied())
     };
     let messages = first("messages") == Some(b'[') && !envelope.is_empty_list("messages");
     let prompt = match first("prompt") {

@@ -279,7 +279,7 @@ pub(super) fn decide(
 fn carries_tools(body: &Envelope<'_>) -> bool {
     let called = || {
         let messages = body.get("messages").or_else(|| body.get("input"));
-        let messages = messages.map_or("", |messages| messages.get());
+        let messages = messages.unwrap_or_default();
         let words = ["\"tool_call", "\"tool_use\"", "\"function_call\""];
         words.iter().any(|word| messages.contains(word))
     };

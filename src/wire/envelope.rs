@@ -12,10 +12,12 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::scan;
+
 /// The fields of one JSON object, in order.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
-    fields: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
+    fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     dirty: bool,
 }
 
@@ -27,15 +29,22 @@ impl<'a> Envelope<'a> {
     /// If `body` is no JSON object.
     pub fn parse(body: &'a [u8]) -> serde_json::Result<Self> {
         // Whether it is UTF-8 is found out at once for all of it.
-        match std::str::from_utf8(body) {
-            Ok(text) => serde_json::from_str(text),
-            Err(_) => serde_json::from_slice(body),
-        }
+        let Ok(text) = std::str::from_utf8(body) else {
+            return serde_json::from_slice(body);
+        };
+        let Some(found) = scan::fields(text) else {
+            return serde_json::from_str(text);
+        };
+        let raw = |(name, value)| (name, Cow::Borrowed(value));
+        Ok(Envelope {
+            fields: found.into_iter().map(raw).collect(),
+            dirty: false,
+        })
     }
 
-    /// The bytes of a field's value.
+    /// A field's value, as the client sent it.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&RawValue> {
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.fields
             .iter()
             .rfind(|(name, _)| name == key)
@@ -45,22 +54,20 @@ impl<'a> Envelope<'a> {
     /// Whether there is such a field with a value other than `null`.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| value.get() != "null")
+        self.get(key).is_some_and(|value| value != "null")
     }
 
     /// Whether a field is a list that holds nothing.
     #[must_use]
     pub fn is_empty_list(&self, key: &str) -> bool {
-        let inside = self
-            .get(key)
-            .and_then(|value| value.get().strip_prefix('['));
+        let inside = self.get(key).and_then(|value| value.strip_prefix('['));
         inside.is_some_and(|inside| inside.trim_start().starts_with(']'))
     }
 
     /// A field's value as a `T`; `None` if it is absent or of another type.
     #[must_use]
     pub fn read<'s, T: Deserialize<'s>>(&'s self, key: &str) -> Option<T> {
-        serde_json::from_str(self.get(key)?.get()).ok()
+        serde_json::from_str(self.get(key)?).ok()
     }
 
     /// Sets a field, in its place if it is there, else at the end. An equal value changes nothing.
@@ -74,10 +81,10 @@ impl<'a> Envelope<'a> {
         value: &(impl Serialize + ?Sized),
     ) -> serde_json::Result<()> {
         let key = key.into();
-        let value = serde_json::value::to_raw_value(value)?;
+        let value = serde_json::to_string(value)?;
         self.keep_last(&[&key]);
         match self.fields.iter_mut().find(|(name, _)| *name == key) {
-            Some((_, old)) if old.get() == value.get() => return Ok(()),
+            Some((_, old)) if *old == value => return Ok(()),
             Some((_, old)) => *old = Cow::Owned(value),
             None => self.fields.push((key, Cow::Owned(value))),
         }
@@ -145,7 +152,7 @@ impl<'a> Envelope<'a> {
             // A string always has a JSON form; a `Vec` takes every write.
             let _ = serde_json::to_writer(&mut out, name);
             out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
+            out.extend_from_slice(value.as_bytes());
         }
         out.push(b'}');
         out.into()
@@ -169,7 +176,7 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(12);
                 while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    fields.push((key, Cow::Borrowed(value)));
+                    fields.push((key, Cow::Borrowed(value.get())));
                 }
                 Ok(Envelope {
                     fields,
@@ -236,7 +243,7 @@ mod tests {
         assert_eq!(edit(body, |_| ()), body, "what no rule looks at stays");
         assert_eq!(
             edit(body, |envelope| {
-                assert_eq!(envelope.get("model").unwrap().get(), "\"b\"");
+                assert_eq!(envelope.get("model").unwrap(), "\"b\"");
                 envelope.keep_last(&["model", "stream"]);
             }),
             r#"{"x":1,"model":"b","x":2}"#

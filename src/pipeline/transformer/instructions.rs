@@ -42,7 +42,7 @@ pub(super) fn read(text: &str) -> Result<Instructions, String> {
     let status = match object.get("status").filter(|_| object.has("status")) {
         None => StatusCode::OK,
         Some(given) => {
-            let digits = given.get().trim_matches('"');
+            let digits = given.trim_matches('"');
             let status = digits.parse::<u16>().ok();
             let status = status.filter(|status| (200..1000).contains(status));
             status
@@ -52,9 +52,9 @@ pub(super) fn read(text: &str) -> Result<Instructions, String> {
     };
     let (body, json) = match object.get("body").filter(|_| object.has("body")) {
         None => (strict.trim().to_owned(), true),
-        Some(body) => match serde_json::from_str::<String>(body.get()) {
+        Some(body) => match serde_json::from_str::<String>(body) {
             Ok(text) => (text, false),
-            Err(_) => (body.get().to_owned(), true),
+            Err(_) => (body.to_owned(), true),
         },
     };
     Ok(Instructions {

@@ -1,7 +1,6 @@
 //! `--python`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::value::RawValue;
 
 use super::{Call, Piece};
 use crate::{diff::pretty, wire::envelope::Envelope};
@@ -186,9 +185,7 @@ fn httpx(call: &Call<'_>) -> String {
         }
         out.push_str("    ],\n");
     }
-    let json = call
-        .json()
-        .and_then(|json| value(serde_json::from_str(json).ok()?, 1));
+    let json = call.json().and_then(|json| value(json, 1));
     match (json, text_body) {
         _ if call.body.is_empty() => {}
         (Some(json), _) => out.push_str(&format!("    \"json\": {json},\n")),
@@ -222,8 +219,8 @@ fn literal(text: &str) -> String {
 }
 
 /// A JSON value as Python writes it, with numbers as they are. `None` if one of its strings is no text.
-fn value(json: &RawValue, depth: usize) -> Option<String> {
-    let pretty = pretty(json.get().as_bytes())?;
+fn value(json: &str, depth: usize) -> Option<String> {
+    let pretty = pretty(json.as_bytes())?;
     let mut out = String::with_capacity(pretty.len());
     let mut rest = pretty.trim_end();
     while let Some(first) = rest.chars().next() {

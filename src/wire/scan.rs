@@ -1,0 +1,352 @@
+//! The top level of a JSON object, found by looking for what ends its strings.
+//!
+//! Of a request of a megabyte nearly all is inside strings. serde_json looks at every eight bytes of them; this looks for quotes and
+//! backslashes with the processor's widest instructions. It is sure of what it takes, and leaves to serde_json what it does not know.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+/// Levels of nesting that are followed.
+const DEEPEST: u32 = 64;
+
+/// The fields of the object that `text` is, each value as it stands. `None` if that is not certain: for errors, names with escapes, and
+/// nesting beyond measure.
+pub(super) fn fields(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+    let mut scan = Scan { text, at: 0 };
+    let mut fields = Vec::with_capacity(12);
+    scan.space();
+    scan.take(b'{')?;
+    scan.space();
+    if scan.peek() != Some(b'}') {
+        loop {
+            let name = scan.name()?;
+            scan.space();
+            scan.take(b':')?;
+            scan.space();
+            let from = scan.at;
+            scan.value()?;
+            fields.push((Cow::Borrowed(name), text.get(from..scan.at)?));
+            scan.space();
+            if scan.peek() == Some(b'}') {
+                break;
+            }
+            scan.take(b',')?;
+            scan.space();
+        }
+    }
+    scan.take(b'}')?;
+    scan.space();
+    scan.peek().is_none().then_some(fields)
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Scan<'t> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'t [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek() == Some(byte)).then(|| self.at += 1)
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// A name without escapes.
+    fn name(&mut self) -> Option<&'t str> {
+        let from = self.at + 1;
+        self.string()?;
+        let name = self.text.get(from..self.at - 1)?;
+        (!name.contains('\\')).then_some(name)
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.take(b'"')?;
+        loop {
+            let rest = self.rest();
+            let length = memchr2(b'"', b'\\', rest)?;
+            // Without a way out in the middle, so that the compiler takes many at a time.
+            let least = rest
+                .get(..length)?
+                .iter()
+                .fold(u8::MAX, |least, byte| least.min(*byte));
+            if least < b' ' {
+                return None;
+            }
+            self.at += length + 1;
+            if rest.get(length) == Some(&b'"') {
+                return Some(());
+            }
+            self.escape()?;
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            b'u' => {
+                let digits = self.rest().get(1..5)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                self.at += 5;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let count = self
+            .rest()
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        self.at += count;
+        (count > 0).then_some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.rest()
+            .starts_with(word.as_bytes())
+            .then(|| self.at += word.len())
+    }
+
+    /// Any value, to its end.
+    fn value(&mut self) -> Option<()> {
+        // A bit for each level: set if it is an object.
+        let (mut levels, mut depth) = (0u64, 0);
+        loop {
+            let opened = match self.peek()? {
+                b'"' => self.string().map(|()| false)?,
+                b'-' | b'0'..=b'9' => self.number().map(|()| false)?,
+                b't' => self.word("true").map(|()| false)?,
+                b'f' => self.word("false").map(|()| false)?,
+                b'n' => self.word("null").map(|()| false)?,
+                opening @ (b'{' | b'[') => {
+                    let object = opening == b'{';
+                    if depth == DEEPEST {
+                        return None;
+                    }
+                    levels = levels << 1 | u64::from(object);
+                    depth += 1;
+                    self.at += 1;
+                    self.space();
+                    if self.peek() == Some(if object { b'}' } else { b']' }) {
+                        false
+                    } else {
+                        if object {
+                            self.key()?;
+                        }
+                        true
+                    }
+                }
+                _ => return None,
+            };
+            if opened {
+                continue;
+            }
+            // A value ended, or a level that has none is about to.
+            loop {
+                if depth == 0 {
+                    return Some(());
+                }
+                self.space();
+                let object = levels & 1 == 1;
+                match self.peek()? {
+                    b'}' if object => {}
+                    b']' if !object => {}
+                    b',' => {
+                        self.at += 1;
+                        self.space();
+                        if object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    _ => return None,
+                }
+                self.at += 1;
+                levels >>= 1;
+                depth -= 1;
+            }
+        }
+    }
+
+    fn key(&mut self) -> Option<()> {
+        self.string()?;
+        self.space();
+        self.take(b':')?;
+        self.space();
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::envelope::Envelope;
+
+    /// All of its fields, by serde_json.
+    fn slowly(text: &str) -> Option<String> {
+        let mut envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
+        // Then it is written anew.
+        envelope.set("\u{0}", "").unwrap();
+        let bytes = envelope.finish(&bytes::Bytes::new());
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    fn quickly(text: &str) -> Option<String> {
+        let mut out = String::from("{");
+        for (name, value) in fields(text)? {
+            out += &format!("{}:{value},", serde_json::to_string(&name).unwrap());
+        }
+        Some(out + "\"\\u0000\":\"\"}")
+    }
+
+    #[test]
+    fn what_is_usual_is_taken() {
+        for text in [
+            "{}",
+            " { } \n",
+            r#"{"a":1}"#,
+            r#"{ "a" : [ ] , "b" : { } , "c":[1,-0.5e+3,{"d":[null,true,false,"x"]}],"e":"\"\\\u00e9\/" }"#,
+            r#"{"a":{"b":{},"c":[[],[[]]]},"a":"é"}"#,
+        ] {
+            assert!(quickly(text).is_some(), "{text}");
+            assert_eq!(quickly(text), slowly(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_not() {
+        for text in [
+            "",
+            "[]",
+            "1",
+            "{",
+            "{]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":[1,]}",
+            "{\"a\":[,1]}",
+            "{\"a\":{,}}",
+            "{\"a\":[}",
+            "{\"a\":{]}",
+            "{\"a\":[1 2]}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.1}",
+            "{\"a\":+1}",
+            "{\"a\":-}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":\"",
+            "{\"a\":1}}",
+            "{\"a\":1} x",
+            "{a:1}",
+            "{\"a\":{1:2}}",
+            "{\"a\":{\"b\"}}",
+            "{\"a\":nan}",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(quickly(text), None, "{text}");
+            assert_eq!(slowly(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_what_serde_takes(
+            text in r#"[ \n]?\{("[ab\\"]{0,2}" ?: ?([0-9eE.+-]{1,4}|true|null|"[a-z\\"u0\n\x00é]{0,6}"|[\[\]{}:,"1]{0,8}),?){0,4}\} ?"#
+        ) {
+            if let Some(fields) = quickly(&text) {
+                prop_assert_eq!(Some(fields), slowly(&text));
+            }
+        }
+
+        #[test]
+        fn whatever_is_json_is_taken(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            // A value is made of the bytes: each opens, closes or adds something.
+            let mut stack: Vec<serde_json::Value> = vec![serde_json::json!({})];
+            for byte in bytes {
+                let value = match byte % 8 {
+                    0 => serde_json::json!([]),
+                    1 => serde_json::json!({}),
+                    2 if stack.len() > 1 => stack.pop().unwrap(),
+                    3 => serde_json::json!(f64::from(byte) / 7.0),
+                    4 => serde_json::json!("a\"\\\u{1}é"),
+                    5 => serde_json::json!(null),
+                    _ => serde_json::json!(byte),
+                };
+                let opens = byte % 8 < 2 && stack.len() < 50;
+                if opens {
+                    stack.push(value);
+                    continue;
+                }
+                add(stack.last_mut().unwrap(), value);
+            }
+            while stack.len() > 1 {
+                let value = stack.pop().unwrap();
+                add(stack.last_mut().unwrap(), value);
+            }
+            for text in [stack[0].to_string(), serde_json::to_string_pretty(&stack[0]).unwrap()] {
+                prop_assert!(quickly(&text).is_some(), "{}", text);
+                prop_assert_eq!(quickly(&text), slowly(&text));
+            }
+        }
+    }
+
+    fn add(to: &mut serde_json::Value, value: serde_json::Value) {
+        match to {
+            serde_json::Value::Array(all) => all.push(value),
+            serde_json::Value::Object(all) => {
+                all.insert(format!("k{}", all.len()), value);
+            }
+            _ => unreachable!(),
+        }
+    }
+}
