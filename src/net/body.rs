@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -111,22 +111,54 @@ impl http_body::Body for Upload {
     }
 }
 
+/// Remembers that somebody was woken.
+///
+/// A server asks a body for more as soon as it has some, and is told that there is none: on an own connection, that is a look at the
+/// connection, the socket and the timers in between. What waits already, and was not woken since, need not be asked again.
+struct Woken {
+    since: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // First, or the task would find that it was not.
+        self.since.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
 /// A response's body. Its trailers pass; its end, its error or its drop ends the exchange.
 pub(crate) struct Download {
     body: Incoming,
     /// The connection, where it has no task of its own.
     own: Option<Own>,
     exchange: Option<Exchange>,
+    woken: Arc<Woken>,
+    waker: Waker,
+    /// Nothing was there when it was asked last.
+    waits: bool,
     _cut: Cut,
 }
 
 impl Download {
     pub(crate) fn new(body: Incoming, own: Option<Own>, exchange: Exchange, cut: Cut) -> Self {
         let over = body.is_end_stream();
+        let woken = Arc::new(Woken {
+            since: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        });
         let mut download = Download {
             body,
             own,
             exchange: Some(exchange),
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
+            waits: false,
             _cut: cut,
         };
         if over {
@@ -146,13 +178,22 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // Before the flag is looked at, or a wake between the two would be nobody's.
+        self.woken.task.register(cx.waker());
+        let woken = self.woken.since.load(Ordering::Acquire)
+            && self.woken.since.swap(false, Ordering::AcqRel);
+        if self.waits && !woken {
+            return Poll::Pending;
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let mut polled = Pin::new(&mut self.body).poll_frame(&mut cx);
         if polled.is_pending()
             && let Some(own) = &mut self.own
         {
-            own.drive(cx);
-            return Pin::new(&mut self.body).poll_frame(cx);
+            own.drive(&mut cx);
+            polled = Pin::new(&mut self.body).poll_frame(&mut cx);
         }
+        self.waits = polled.is_pending();
         polled
     }
 }
