@@ -42,7 +42,7 @@ impl Egress for AnthropicComplete {
     }
 
     fn decode_response(&self, body: &[u8]) -> Result<ChatResponse, Error> {
-        let wire: Wire<'_> = serde_json::from_slice(body)?;
+        let wire: Wire<'_> = super::text::json(body)?;
         // The wording is Kong's, its route type too.
         let text = wire.completion.0.ok_or_else(|| {
             Error::Malformed("'completion' not in anthropic://llm/v1/chat response".into())
@@ -311,7 +311,7 @@ impl StreamDecoder for Decoder {
         if data.is_empty() || data == b"[DONE]" || self.over {
             return Ok(());
         }
-        let wire: Wire<'_> = serde_json::from_slice(data)?;
+        let wire: Wire<'_> = super::text::json(data)?;
         if let Some(error) = wire.error {
             (self.over, self.failed) = (true, true);
             sink.event(failed(&error));

@@ -15,6 +15,10 @@ const MASK: &str = "***";
 pub struct Redactor {
     /// In lower case, for the cut ends of texts.
     patterns: Vec<Vec<u8>>,
+    /// The length of the longest of them.
+    longest: usize,
+    /// Of each byte, whether one of them begins with it.
+    first: Vec<bool>,
     automaton: Option<AhoCorasick>,
 }
 
@@ -48,7 +52,14 @@ impl Redactor {
             .ascii_case_insensitive(true)
             .build(&patterns)
             .ok();
+        let begins = |byte: u8| {
+            patterns
+                .iter()
+                .any(|pattern| pattern.first() == Some(&byte))
+        };
         Redactor {
+            longest: patterns.iter().map(Vec::len).max().unwrap_or_default(),
+            first: (0..=u8::MAX).map(begins).collect(),
             patterns,
             automaton,
         }
@@ -69,22 +80,27 @@ impl Redactor {
     /// The length of the longest beginning of a secret that the text ends with.
     fn partial(&self, text: &str) -> usize {
         let bytes = text.as_bytes();
-        let begins = |pattern: &[u8], length: usize| {
-            let end = bytes
-                .len()
-                .checked_sub(length)
-                .and_then(|at| bytes.get(at..));
-            match (end, pattern.get(..length)) {
-                (Some(end), Some(beginning)) => end.eq_ignore_ascii_case(beginning),
-                _ => false,
-            }
+        let from = (bytes.len() + 1).saturating_sub(self.longest);
+        let ends = |end: &[u8]| {
+            let begins = |pattern: &Vec<u8>| {
+                let beginning = pattern.get(..end.len());
+                // All of it is no beginning: it is found as what it is.
+                pattern.len() > end.len()
+                    && beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(end))
+            };
+            self.patterns.iter().any(begins)
         };
-        let partial = self.patterns.iter().filter_map(|pattern| {
-            (1..pattern.len())
-                .rev()
-                .find(|&length| begins(pattern, length))
-        });
-        partial.max().unwrap_or_default()
+        // This runs on each word of each stream that somebody reads: few of its bytes are a secret's first.
+        (from..bytes.len())
+            .filter(|&at| bytes.get(at).is_some_and(|byte| self.begins(*byte)))
+            .find(|&at| bytes.get(at..).is_some_and(ends))
+            .map_or(0, |at| bytes.len() - at)
+    }
+
+    /// Whether a secret begins with this byte.
+    fn begins(&self, byte: u8) -> bool {
+        let first = self.first.get(usize::from(byte.to_ascii_lowercase()));
+        first.is_some_and(|first| *first)
     }
 
     /// How much of a text can be told although more follows: all but an end that is a secret's beginning. What is shorter than four bytes

@@ -173,7 +173,7 @@ pub(super) fn citation_json(citation: &Citation) -> Value {
 
 /// Reads an answer. The wording is Kong's.
 pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
-    let message: Message<'_> = serde_json::from_slice(body)?;
+    let message: Message<'_> = crate::dialect::text::json(body)?;
     let blocks: Vec<&RawValue> = message
         .content
         .and_then(|content| serde_json::from_str(content.get()).ok())

@@ -101,7 +101,7 @@ pub(super) fn length(text: &str) -> u64 {
 
 /// Reads an answer. The wording is Kong's.
 pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
-    let response: Response<'_> = serde_json::from_slice(body)?;
+    let response: Response<'_> = crate::dialect::text::json(body)?;
     let Some(message) = response.output.and_then(|output| output.message) else {
         return Err(Error::Malformed(
             "no generation candidates received from Bedrock, or max_tokens too short".into(),

@@ -226,7 +226,7 @@ pub(super) fn usage_json(usage: Usage) -> Value {
 
 /// Reads a whole answer. The wording is Kong's.
 pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
-    let chunk: Chunk<'_> = serde_json::from_slice(body)?;
+    let chunk: Chunk<'_> = crate::dialect::text::json(body)?;
     let blocked = chunk.is_blocked();
     let id = chunk.response_id.or_empty().into_owned();
     let mut choices: Vec<Choice> = Vec::new();

@@ -173,7 +173,7 @@ pub(super) fn call_id(seed: &str, number: usize, name: &str, arguments: &str) ->
 
 /// Reads an answer of chat or generate.
 pub(super) fn decode(body: &[u8]) -> Result<ChatResponse, Error> {
-    let mut line: Line<'_> = serde_json::from_slice(body)?;
+    let mut line: Line<'_> = crate::dialect::text::json(body)?;
     if let Some(error) = line.error() {
         return Err(Error::Malformed(error));
     }

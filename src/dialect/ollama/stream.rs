@@ -10,7 +10,7 @@ use super::{
     response::{Line, Said, encode_call, head, logprobs, put_end, say},
 };
 use crate::{
-    dialect::{StreamDecoder, StreamEncoder, put, time},
+    dialect::{StreamDecoder, StreamEncoder, put, text, time},
     llm::{Event, Finish, Kind, Sink, Usage},
     wire::{Frame, ndjson::write_line},
 };
@@ -99,7 +99,7 @@ impl StreamDecoder for Decoder {
         if self.done || self.failed || data.is_empty() {
             return Ok(());
         }
-        let mut line: Line<'_> = serde_json::from_slice(data)?;
+        let mut line: Line<'_> = text::json(data)?;
         if let Some(message) = line.error() {
             self.failed = true;
             sink.event(Event::Failed {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     dialect::{
         StreamDecoder, StreamEncoder,
-        text::{Text, count},
+        text::{self, Text, count},
     },
     llm::{Event, Finish, Kind, Sink, Usage},
     wire::{Frame, sse},
@@ -77,7 +77,7 @@ impl StreamDecoder for Decoder {
         if self.done || self.failed || data.is_empty() || data == b"[DONE]" {
             return Ok(());
         }
-        let chunk: Chunk<'_> = serde_json::from_slice(data)?;
+        let chunk: Chunk<'_> = text::json(data)?;
         if chunk.error.is_some_and(|error| error.get() != "null") {
             self.failed = true;
             let kind = chunk.error_type.filled();

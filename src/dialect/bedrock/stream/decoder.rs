@@ -15,7 +15,7 @@ use super::super::{
 use crate::{
     dialect::{
         Error, StreamDecoder,
-        text::{Text, count},
+        text::{self, Text, count},
     },
     llm::{self, Event, Kind, Sink},
     wire::Frame,
@@ -263,7 +263,7 @@ impl StreamDecoder for Decoder {
         if data.is_empty() || (self.finished && name != b"metadata") {
             return Ok(());
         }
-        let payload: Payload<'_> = serde_json::from_slice(data)?;
+        let payload: Payload<'_> = text::json(data)?;
         let index = payload.content_block_index;
         self.start(sink);
         match name {

@@ -20,7 +20,7 @@ use crate::{
             string,
         },
         put,
-        text::{Text, count},
+        text::{self, Text, count},
     },
     llm::{Accumulator, Citation, Event, Finish, Kind, Sink},
     wire::{Frame, ndjson::write_line},
@@ -216,7 +216,7 @@ impl StreamDecoder for DecoderV1 {
         if data.is_empty() || named || data == b"[DONE]" || self.done {
             return Ok(());
         }
-        let wire: Wire<'_> = serde_json::from_slice(data)?;
+        let wire: Wire<'_> = text::json(data)?;
         let error = match wire.error.filter(|error| error.get() != "null") {
             Some(error) => Some(Cow::Owned(told(error))),
             None => wire.err.filled().or(wire.message.filled()),

@@ -15,7 +15,7 @@ use crate::{
             response::{logprob, logprob_json, usage, usage_json},
             string,
         },
-        text::{Text, count},
+        text::{self, Text, count},
     },
     llm::{Event, Finish, Kind, Sink, Usage},
     wire::{Frame, sse::write_event},
@@ -202,7 +202,7 @@ impl StreamDecoder for DecoderV2 {
         if data.is_empty() || data == b"[DONE]" || self.done {
             return Ok(());
         }
-        let mut wire: Wire<'_> = serde_json::from_slice(data)?;
+        let mut wire: Wire<'_> = text::json(data)?;
         let name = String::from_utf8_lossy(frame.name());
         let kind = std::mem::take(&mut wire.kind).filled().unwrap_or(name);
         if let Some(error) = wire.error.filter(|error| error.get() != "null") {

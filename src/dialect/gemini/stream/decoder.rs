@@ -14,7 +14,7 @@ use crate::{
             upgraded,
             wire::Part,
         },
-        time,
+        text, time,
     },
     llm::{Citation, Event, Finish, Kind, Sink, Usage},
     wire::Frame,
@@ -256,7 +256,7 @@ impl StreamDecoder for Decoder {
             return Ok(());
         }
         if data.starts_with(b"[") {
-            let chunks: Vec<Chunk<'_>> = serde_json::from_slice(data)?;
+            let chunks: Vec<Chunk<'_>> = text::json(data)?;
             for chunk in chunks {
                 if !self.failed {
                     self.chunk(chunk, sink);
@@ -264,7 +264,7 @@ impl StreamDecoder for Decoder {
             }
             return Ok(());
         }
-        self.chunk(serde_json::from_slice(data)?, sink);
+        self.chunk(text::json(data)?, sink);
         Ok(())
     }
 

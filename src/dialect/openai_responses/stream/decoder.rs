@@ -15,7 +15,7 @@ use crate::{
             seal::{self, Sealed},
             status_of, tools,
         },
-        text::Text,
+        text::{self, Text},
     },
     llm::{Accumulator, ChatResponse, Choice, Event, Kind, Sink},
     wire::Frame,
@@ -73,7 +73,7 @@ pub(in crate::dialect::openai_responses) struct Decoder {
 
 /// Reads a whole answer.
 pub(in crate::dialect::openai_responses) fn whole(body: &[u8]) -> Result<ChatResponse, Error> {
-    let mut response: Response<'_> = serde_json::from_slice(body)?;
+    let mut response: Response<'_> = text::json(body)?;
     let Some(output) = response.output.take() else {
         return Err(Error::Malformed(
             "'output' not in llm/v1/responses response".into(),
@@ -445,7 +445,7 @@ impl StreamDecoder for Decoder {
         if data.is_empty() || data == b"[DONE]" || self.over {
             return Ok(());
         }
-        let event: wire::Event<'_> = serde_json::from_slice(data)?;
+        let event: wire::Event<'_> = text::json(data)?;
         let named = String::from_utf8_lossy(frame.name());
         let kind = match event.kind.0.as_deref() {
             Some(kind) => kind,
@@ -497,7 +497,7 @@ impl StreamDecoder for Decoder {
                 let nested = read::<Value>(event.error).filter(|error| !error.is_null());
                 let error = match nested {
                     Some(error) => error,
-                    None => serde_json::from_slice(data)?,
+                    None => text::json(data)?,
                 };
                 self.fail(&error, sink);
             }
