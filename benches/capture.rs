@@ -1,14 +1,14 @@
 //! What seeing costs: CPU time of the server's own threads for each request and for each streamed chunk, with the record of exchanges off, on, read by
 //! `tail`, and written to disk.
 //!
-//!     cargo bench --bench capture -- [ROUNDS] [REQUESTS]
+//!     cargo bench --bench capture -- [ROUNDS] [REQUESTS] [KIND,KIND]
 //!
 //! Times differ from run to run on a machine that does other things, too. Instructions do not:
 //!
 //!     valgrind --tool=callgrind --separate-threads=yes target/release/deps/capture-... 1 500 off
 //!
 //! Client, server and upstream run in this process, over loopback sockets, each on threads of its own; only the server's are counted. Every round
-//! measures all kinds, a little of each in turn; the table shows medians.
+//! measures all kinds, a little of each in turn; the table shows medians, and that of the rounds' differences.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use aiproxy::{
     keys::{Fetching, Keys, Wanted},
     net,
     profile::{Places, Vault},
-    server::{self, App, Effects, Gate, Limits, Served},
+    server::{self, App, Effects, Gate, Limits, Served, Workers},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -79,7 +79,10 @@ fn main() {
     let requests_a_round = number(1).unwrap_or(if measures { REQUESTS } else { CONNECTIONS });
     let stream_turns = if measures { STREAM_TURNS } else { 1 };
     let rounds = number(0).unwrap_or(if measures { 5 } else { 1 });
-    let wanted = |name: &str| args.get(2).is_none_or(|only| name.ends_with(only.as_str()));
+    let wanted = |name: &str| {
+        let only = |kinds: &String| kinds.split(',').any(|kind| name.ends_with(kind));
+        args.get(2).is_none_or(only)
+    };
     let upstream = runtime("up", 1);
     let client = runtime("cli", 1);
     let address = upstream.block_on(play());
@@ -90,7 +93,7 @@ fn main() {
             .iter()
             .enumerate()
             .filter(|(_, (_, name))| wanted(name))
-            .map(|(number, (kind, _))| (number, Bench::start(*kind, number, address)))
+            .map(|(number, (kind, _))| (number, Bench::start(*kind, address)))
             .collect();
         for (_, bench) in &benches {
             // Until the memory for exchanges is full: from then on, the oldest make room.
@@ -125,7 +128,11 @@ fn main() {
     }
     println!("| exchanges kept | CPU a request | | CPU a chunk | |");
     println!("| --- | ---: | ---: | ---: | ---: |");
-    let base = (median(&requests[0]), median(&chunks[0]));
+    // Each round against the same round without: what else the machine does is in both.
+    let more = |kind: &[f64], off: &[f64]| {
+        let ratios = kind.iter().zip(off).map(|(kind, off)| kind / off);
+        (median(&ratios.collect::<Vec<f64>>()) - 1.0) * 100.0
+    };
     for (number, (_, name)) in KINDS
         .iter()
         .enumerate()
@@ -135,9 +142,9 @@ fn main() {
         println!(
             "| {name} | {:.1} µs | {:+.1} % | {:.2} µs | {:+.1} % |",
             request / 1e3,
-            (request / base.0 - 1.0) * 100.0,
+            more(&requests[number], &requests[0]),
             chunk / 1e3,
-            (chunk / base.1 - 1.0) * 100.0,
+            more(&chunks[number], &chunks[0]),
         );
     }
 }
@@ -160,8 +167,6 @@ fn runtime(name: &str, threads: usize) -> Runtime {
 /// A running server.
 struct Bench {
     runtime: Runtime,
-    /// What its threads are called.
-    threads: String,
     /// The history's writer works for it, too.
     writes: bool,
     address: SocketAddr,
@@ -196,7 +201,7 @@ impl Vault for NoVault {
 }
 
 impl Bench {
-    fn start(kind: Kind, number: usize, upstream: SocketAddr) -> Bench {
+    fn start(kind: Kind, upstream: SocketAddr) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("up.toml");
         let profile = format!(
@@ -216,8 +221,8 @@ impl Bench {
         };
         let ledger = Ledger::keeping(observers, memory);
         let listener = matches!(kind, Kind::Tail).then(|| ledger.listen(false, None).0);
-        let threads = format!("srv{number}");
-        let runtime = runtime(&threads, 2);
+        let runtime = runtime("srv", 1);
+        let workers = Workers::start().unwrap();
         let stop = CancellationToken::new();
         let address = runtime.block_on(async {
             let listening = server::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -239,7 +244,14 @@ impl Bench {
             let until = stop.clone();
             tokio::spawn(async move {
                 listening
-                    .serve(app, None, 10_000, Duration::from_secs(1), until, || {})
+                    .serve(
+                        app,
+                        Some(&workers),
+                        10_000,
+                        Duration::from_secs(1),
+                        until,
+                        || {},
+                    )
                     .await
             });
             address
@@ -257,7 +269,6 @@ impl Bench {
         }
         Bench {
             runtime,
-            threads,
             writes: matches!(kind, Kind::Disk),
             address,
             stop,
@@ -267,14 +278,14 @@ impl Bench {
         }
     }
 
-    /// CPU time of the server's threads so far, in nanoseconds.
+    /// CPU time of the threads of all servers so far, in nanoseconds: of those, one alone has anything to do.
     fn cpu(&self) -> u64 {
         let mut sum = 0;
         for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
             let read = |name: &str| std::fs::read_to_string(task.path().join(name));
             let Ok(name) = read("comm") else { continue };
             let name = name.trim();
-            if name == self.threads || self.writes && name == "history" {
+            if name.starts_with("worker-") || self.writes && name == "history" {
                 let spent = read("schedstat").unwrap_or_default();
                 let spent = spent
                     .split(' ')

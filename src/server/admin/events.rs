@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    io::Write as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -25,6 +26,9 @@ use crate::{
 
 /// How often a silent stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Bytes of events that leave in one piece.
+const AT_ONCE: usize = 16 << 10;
 
 /// Most bytes that wait of exchanges whose end decides whether they are told.
 const MOST_WAITING: usize = 16 << 20;
@@ -135,6 +139,23 @@ impl Reader {
     /// What comes next; waits for it. Nothing comes once the server stops.
     async fn next(&mut self) -> Option<Notice> {
         loop {
+            if let Some(notice) = self.now() {
+                return Some(notice);
+            }
+            match self.listener.next().await {
+                Heard::Notice(notice) => self.take(&notice),
+                Heard::Lost(events) => {
+                    self.forget_ended();
+                    self.ready.push_back(lost(events));
+                }
+                Heard::End => return None,
+            }
+        }
+    }
+
+    /// What is there already.
+    fn now(&mut self) -> Option<Notice> {
+        loop {
             if let Some(notice) = self.ready.pop_front() {
                 return Some(notice);
             }
@@ -142,7 +163,7 @@ impl Reader {
                 self.take(&notice);
                 continue;
             }
-            match self.listener.next().await {
+            match self.listener.try_next()? {
                 Heard::Notice(notice) => self.take(&notice),
                 Heard::Lost(events) => {
                     self.forget_ended();
@@ -168,7 +189,10 @@ impl Reader {
             return;
         }
         let redactor = self.ledger.redactor();
-        let mut seen = self.exchanges.remove(&notice.exchange).unwrap_or_default();
+        let (name, mut seen) = self
+            .exchanges
+            .remove_entry(&notice.exchange)
+            .unwrap_or_else(|| (notice.exchange.clone(), Seen::default()));
         if let What::Routed { model, .. } = &notice.what {
             seen.routed = true;
             seen.skipped |= !self.wanted.filter.takes_model(model, "");
@@ -184,7 +208,7 @@ impl Reader {
             }
         }
         if !matches!(notice.what, What::Closed { .. }) {
-            self.exchanges.insert(notice.exchange.clone(), seen);
+            self.exchanges.insert(name, seen);
         }
     }
 
@@ -396,9 +420,8 @@ fn following(mut reader: Reader) -> Next {
     })
 }
 
-/// One server-sent event.
-fn event(notice: &Notice) -> Result<Bytes, serde_json::Error> {
-    let json = serde_json::to_string(notice)?;
+/// Writes one server-sent event.
+fn event(notice: &Notice, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let name = match &notice.what {
         What::Opened { .. } => "opened",
         What::Routed { .. } => "routed",
@@ -416,11 +439,14 @@ fn event(notice: &Notice) -> Result<Bytes, serde_json::Error> {
         What::Closed { .. } => "closed",
         What::Lost { .. } => "lost",
     };
-    let id = match notice.seq {
-        0 => String::new(),
-        seq => format!("id: {seq}\n"),
+    // A `Vec` takes every write.
+    let _ = match notice.seq {
+        0 => write!(out, "event: {name}\ndata: "),
+        seq => write!(out, "id: {seq}\nevent: {name}\ndata: "),
     };
-    Ok(format!("{id}event: {name}\ndata: {json}\n\n").into())
+    serde_json::to_writer(&mut *out, notice)?;
+    out.extend_from_slice(b"\n\n");
+    Ok(())
 }
 
 impl HttpBody for Events {
@@ -436,13 +462,22 @@ impl HttpBody for Events {
             // The reader knows at once that it is heard.
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b": aiproxy\n\n")))));
         }
-        if let Poll::Ready((reader, notice)) = this.next.as_mut().poll(cx) {
+        if let Poll::Ready((mut reader, notice)) = this.next.as_mut().poll(cx) {
             let Some(notice) = notice else {
                 return Poll::Ready(None);
             };
+            // A reader that falls behind gets what there is at once: else each word of many streams is a piece of its own.
+            let mut out = Vec::with_capacity(512);
+            let mut written = event(&notice, &mut out);
+            while written.is_ok()
+                && out.len() < AT_ONCE
+                && let Some(notice) = reader.now()
+            {
+                written = event(&notice, &mut out);
+            }
             this.next = following(reader);
             this.timer.as_mut().reset(Instant::now() + KEEP_ALIVE);
-            let frame = event(&notice).map(Frame::data);
+            let frame = written.map(|()| Frame::data(Bytes::from(out)));
             return Poll::Ready(Some(frame.map_err(BoxError::from)));
         }
         if this.timer.as_mut().poll(cx).is_ready() {
