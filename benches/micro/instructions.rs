@@ -82,7 +82,7 @@ impl Baseline {
              #\n\
              #     cargo bench --bench micro -- --instructions --write\n\
              #\n\
-             # They hold for Cargo.toml's release settings, and for what is named here: another compiler or C library moves all of them, and so does\n\
+             # They hold for Cargo.toml's bench settings, and for what is named here: another compiler or C library moves all of them, and so does\n\
              # a processor that lacks what these were counted with (AVX2). Then they are to be written anew.\n\
              #\n\
              # target: {}\n\
