@@ -29,9 +29,9 @@ mod upstreams;
 mod variables;
 
 use std::process::ExitCode;
-use tokio::runtime::Builder;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use tokio::runtime::Builder;
 
 use crate::term::{Exit, Problem, Term, Verbosity, log_to_stderr};
 

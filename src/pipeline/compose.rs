@@ -38,7 +38,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) decided: &'a Decided,
     pub(super) secrets: &'a Secrets,
     pub(super) now: SystemTime,
-    /// Its id.
+    /// The exchange's id, where there is an exchange.
     pub(super) exchange: Option<ExchangeId>,
 }
 
