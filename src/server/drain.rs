@@ -32,23 +32,23 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    wakers: HashMap<u64, Waker>,
+    /// Of each one its task's waker, once that has run.
+    wakers: HashMap<u64, Option<Waker>>,
 }
 
 impl Connections {
     /// Runs a connection to its end, or until the server has no patience left. `drain` asks it to end once the exchange under way is over.
-    pub(super) async fn run<C: Future>(
-        self: Arc<Self>,
-        connection: C,
-        drain: impl Fn(Pin<&mut C>),
-    ) {
+    /// `here` is its place.
+    pub(super) async fn run<C: Future>(here: Here, connection: C, drain: impl Fn(Pin<&mut C>)) {
         let mut connection = pin!(connection);
-        let mut here = None;
+        let mut known = false;
         let mut asked = false;
         poll_fn(|cx| {
             // Known before the flag is read: a change after that wakes this one.
-            here.get_or_insert_with(|| self.enter(cx));
-            match self.state.load(Ordering::Acquire) {
+            if !std::mem::replace(&mut known, true) {
+                here.wakes(cx);
+            }
+            match here.connections.state.load(Ordering::Acquire) {
                 CUT => return Poll::Ready(()),
                 DRAINING if !asked => {
                     asked = true;
@@ -86,16 +86,16 @@ impl Connections {
 
     fn tell(&self, state: u8) {
         self.state.fetch_max(state, Ordering::AcqRel);
-        let wakers: Vec<Waker> = self.lock().wakers.values().cloned().collect();
+        let wakers: Vec<Waker> = self.lock().wakers.values().flatten().cloned().collect();
         wakers.iter().for_each(Waker::wake_by_ref);
     }
 
-    fn enter(self: &Arc<Self>, cx: &Context<'_>) -> Here {
+    /// A place for one more, which counts from now on.
+    pub(super) fn enter(self: &Arc<Self>) -> Here {
         let mut open = self.lock();
         let number = open.next;
         open.next += 1;
-        // A task's waker stays the same.
-        open.wakers.insert(number, cx.waker().clone());
+        open.wakers.insert(number, None);
         Here {
             connections: Arc::clone(self),
             number,
@@ -108,9 +108,17 @@ impl Connections {
 }
 
 /// A connection's place among the others.
-struct Here {
+pub(super) struct Here {
     connections: Arc<Connections>,
     number: u64,
+}
+
+impl Here {
+    /// Whom to wake when the server stops: a task's waker stays the same.
+    fn wakes(&self, cx: &Context<'_>) {
+        let mut open = self.connections.lock();
+        open.wakers.insert(self.number, Some(cx.waker().clone()));
+    }
 }
 
 impl Drop for Here {
@@ -167,7 +175,7 @@ mod tests {
             patience,
             asked: None,
         };
-        tokio::spawn(Arc::clone(connections).run(fake, Fake::drain));
+        tokio::spawn(Connections::run(connections.enter(), fake, Fake::drain));
         tell
     }
 
@@ -179,8 +187,9 @@ mod tests {
             .unwrap();
         let first = open(&connections, Duration::from_secs(2));
         let _second = open(&connections, Duration::from_secs(9));
-        tokio::task::yield_now().await;
+        // Before either has run.
         assert_eq!(connections.count(), 2);
+        tokio::task::yield_now().await;
         drop(first);
         tokio::task::yield_now().await;
         assert_eq!(connections.count(), 1);

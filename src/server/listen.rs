@@ -112,13 +112,13 @@ impl Listening {
                 continue;
             };
             let (builder, service) = (Arc::clone(&builder), Arc::clone(&service));
-            let connections = Arc::clone(&connections);
+            let here = connections.enter();
             let one = async move |stream: TcpStream| {
                 let answer = answering(service, peer);
                 let connection = builder.serve_connection(TokioIo::new(stream), answer);
                 let drain =
                     |connection: Pin<&mut _>| auto::Connection::graceful_shutdown(connection);
-                connections.run(connection, drain).await;
+                Connections::run(here, connection, drain).await;
                 drop(place);
             };
             let Some(workers) = workers else {
