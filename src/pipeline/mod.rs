@@ -51,6 +51,8 @@ pub use inflate::{Coding, Inflated, inflate};
 pub use relay::Relay;
 pub use route::{Asked, Target, operation_of, options};
 pub use stored::{Earlier, Keeping, Made, Store, What, follow, kept};
+#[cfg(fuzzing)]
+pub use transformer::fuzzed_instructions;
 pub use transformer::limit as body_limit;
 
 use called::Called;

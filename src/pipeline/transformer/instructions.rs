@@ -116,6 +116,16 @@ fn lenient(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// For the fuzzer: status, headers and body.
+///
+/// # Errors
+///
+/// Those of [`read`].
+#[cfg(fuzzing)]
+pub fn fuzzed(text: &str) -> Result<(StatusCode, HeaderMap, String), String> {
+    read(text).map(|told| (told.status, told.headers, told.body))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,8 @@ use crate::{
 };
 
 pub(super) use ask::Rewritten;
+#[cfg(fuzzing)]
+pub use instructions::fuzzed as fuzzed_instructions;
 pub(super) use respond::response;
 
 /// The largest body that is held where no limit is set.
