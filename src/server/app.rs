@@ -15,6 +15,7 @@ use http::{
 use super::{
     admin::{self, json_answer, only_read},
     beside::{self, Beside},
+    confine::confine,
     gate::{Gate, Origin},
     intake::{self, Budget, Held},
     listen::Peer,
@@ -142,7 +143,8 @@ impl App {
     /// Answers a request from outside: it has to pass the gate.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        match self.gate.pass(&mut parts) {
+        let own = parts.uri.path().starts_with("/_aiproxy/");
+        let mut response = match self.gate.pass(&mut parts) {
             Err(fault) => refuse_at(parts.uri.path(), fault),
             Ok(Origin::Own) => self.answer(parts, body).await,
             Ok(Origin::Allowed(origin)) => {
@@ -162,7 +164,11 @@ impl App {
                 headers.append(VARY, HeaderValue::from_static("origin"));
                 response
             }
+        };
+        if !own && response.status() != StatusCode::NO_CONTENT {
+            confine(response.headers_mut());
         }
+        response
     }
 
     /// Answers a request of this process itself: no gate.

@@ -133,9 +133,11 @@ impl Gate {
         let navigates = says(&SEC_FETCH_MODE, "navigate")
             && parts.method == Method::GET
             && parts.uri.path() == PAGE;
-        if says(&SEC_FETCH_SITE, "cross-site") && !navigates {
+        // To a browser, all ports of a host are one site: a page of another one is no less another's.
+        let foreign = says(&SEC_FETCH_SITE, "cross-site") || says(&SEC_FETCH_SITE, "same-site");
+        if foreign && !navigates {
             return Err(denied(
-                "a page of another site may not use this proxy".into(),
+                "a page of another site or port may not use this proxy".into(),
             ));
         }
         Ok(Origin::Own)
@@ -437,8 +439,15 @@ mod tests {
                 "{origin}"
             );
         }
-        let cross = [("host", "localhost"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(ask(&gate(), "/v1/models", &cross), 403);
+        for (site, status) in [
+            ("cross-site", 403),
+            ("same-site", 403),
+            ("same-origin", 200),
+            ("none", 200),
+        ] {
+            let headers = [("host", "localhost"), ("sec-fetch-site", site)];
+            assert_eq!(ask(&gate(), "/v1/models", &headers), status, "{site}");
+        }
         let navigation = [
             ("host", "localhost"),
             ("sec-fetch-site", "cross-site"),

@@ -6,6 +6,7 @@
 mod admin;
 mod app;
 mod beside;
+mod confine;
 mod drain;
 mod dry;
 mod gate;
