@@ -17,7 +17,7 @@ use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
     profile::{Profile, Vault},
     server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
-    term::{Problem, Term},
+    term::{Problem, Term, sanitize},
 };
 
 /// How long the log's last lines may take.
@@ -67,9 +67,13 @@ pub(super) struct Proxy {
 ///
 /// If a profile that was named is broken, the address is taken, or a file cannot be written.
 pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Proxy), Problem> {
+    state::check(term)?;
     let places = setup.sources.places();
     let vault = setup.sources.vault()?;
     let profiles = served(&places, setup.profiles, term)?;
+    for profile in &profiles {
+        tell_careless(profile, term);
+    }
     let log = request_log(setup.log_file)?;
     let listening = server::listen(setup.listen)
         .await
@@ -166,6 +170,13 @@ fn keeper(record: bool, profiles: &[Arc<Profile>], term: &Term) -> Result<Keeper
     }
 }
 
+/// Warns of a profile's file that others can read or change.
+fn tell_careless(profile: &Profile, term: &Term) {
+    if let Some((what, mend)) = profile.careless() {
+        term.warn(&sanitize(&format!("{what}: {mend}")));
+    }
+}
+
 /// Opens the history.
 fn start(keeper: &Keeper) -> Result<(), String> {
     state::prepared().map_err(|error| format!("the state folder cannot be used: {error}"))?;
@@ -234,6 +245,12 @@ fn watch(app: &Arc<App>, reloader: Reloader, keeper: Keeper, term: Term) {
                 && let Err(why) = start(&keeper)
             {
                 term.warn(&format!("exchanges are not kept on disk: {why}"));
+            }
+            if let (Change::Added(name) | Change::Changed(name), Some(app)) =
+                (&change, served.upgrade())
+                && let Some(profile) = app.served().find(name)
+            {
+                tell_careless(&profile, &term);
             }
             match change {
                 Change::Added(name) => term.note(&format!("profile `{name}` is served now")),

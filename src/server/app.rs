@@ -8,9 +8,10 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, VARY},
+    header::{ALLOW, CONTENT_LENGTH, VARY},
     request::Parts,
 };
+use http_body::Body as _;
 
 use super::{
     admin::{self, json_answer, only_read},
@@ -144,6 +145,7 @@ impl App {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let own = parts.uri.path().starts_with("/_aiproxy/");
+        let head = parts.method == Method::HEAD;
         let mut response = match self.gate.pass(&mut parts) {
             Err(fault) => refuse_at(parts.uri.path(), fault),
             Ok(Origin::Own) => self.answer(parts, body).await,
@@ -168,7 +170,7 @@ impl App {
         if !own && response.status() != StatusCode::NO_CONTENT {
             confine(response.headers_mut());
         }
-        response
+        if head { headless(response) } else { response }
     }
 
     /// Answers a request of this process itself: no gate.
@@ -513,6 +515,16 @@ fn refuse_at(path: &str, mut fault: Fault) -> Response<Body> {
     let mut response = render(ingress, fault.into());
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// An answer to HEAD: over HTTP/2 nobody else takes the body off, and one that has a body breaks its stream.
+fn headless(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        let length = HeaderValue::from(length);
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length);
+    }
+    Response::from_parts(parts, full(""))
 }
 
 /// A refusal before there is an exchange.

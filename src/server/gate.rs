@@ -16,6 +16,7 @@ use crate::{dialect::Fault, profile::Secret};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Where clients put a key, beside `authorization` and `?key=`.
 const KEY_HEADERS: [HeaderName; 3] = [
@@ -130,7 +131,10 @@ impl Gate {
                 .get(name)
                 .is_some_and(|value| value.as_bytes() == word.as_bytes())
         };
+        // In a frame, a page of another site could have people click what they do not see.
+        let framed = parts.headers.contains_key(&SEC_FETCH_DEST) && !says(&SEC_FETCH_DEST, "document");
         let navigates = says(&SEC_FETCH_MODE, "navigate")
+            && !framed
             && parts.method == Method::GET
             && parts.uri.path() == PAGE;
         // To a browser, all ports of a host are one site: a page of another one is no less another's.
@@ -455,6 +459,12 @@ mod tests {
         ];
         assert!(request(&gate(), Method::GET, "/_aiproxy/ui", &navigation).is_ok());
         assert!(request(&gate(), Method::POST, "/_aiproxy/ui", &navigation).is_err());
+        for (dest, passes) in [("document", true), ("iframe", false), ("embed", false)] {
+            let [host, site, mode] = navigation;
+            let framed = [host, site, mode, ("sec-fetch-dest", dest)];
+            let passed = request(&gate(), Method::GET, "/_aiproxy/ui", &framed);
+            assert_eq!(passed.is_ok(), passes, "{dest}");
+        }
         assert!(request(&gate(), Method::GET, "/_aiproxy/exchanges", &navigation).is_err());
     }
 

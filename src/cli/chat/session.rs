@@ -298,6 +298,9 @@ impl<'a> Session<'a> {
 fn write(path: &Path, messages: &[Value], own: bool) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
+    // Prompts and answers are nobody else's.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     if own {
         options.create(true).truncate(true);
     } else {
