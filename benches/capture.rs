@@ -10,6 +10,8 @@
 //! Client, server and upstream run in this process, over loopback sockets, each on threads of its own; only the server's are counted. Every round
 //! measures all kinds, a little of each in turn; the table shows medians, and that of the rounds' differences.
 
+#![forbid(unsafe_code)]
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

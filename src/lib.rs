@@ -5,6 +5,8 @@
 //! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened.
 //! `diff` says what changed between two bodies. `server` listens, `cli` and `term` talk to people.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod dialect;
 pub mod diff;

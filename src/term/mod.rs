@@ -16,6 +16,7 @@ pub use live::Live;
 pub use log::{Verbosity, log_to_stderr};
 pub use report::{Exit, Problem};
 pub use sanitize::sanitize;
+use sanitize::sanitize_json;
 pub use spinner::{Progress, Spinner};
 pub use table::{Cell, Table};
 
@@ -188,6 +189,19 @@ impl Term {
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
         out.flush()
+    }
+
+    /// Writes JSON to stdout, as a line. On a screen, no control sequence in it is obeyed.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads it any more.
+    pub fn json(&self, json: &str) -> io::Result<()> {
+        if self.out_is_terminal {
+            self.line(&sanitize_json(json))
+        } else {
+            self.line(json)
+        }
     }
 
     /// Writes a line to stdout.

@@ -1,6 +1,6 @@
 //! Text from outside, on its way to a screen.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Model output is text: on a terminal, control sequences in it are shown, not obeyed. Line breaks and tabs stay.
 #[must_use]
@@ -12,6 +12,23 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         if is_dangerous(c) {
             out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The same for JSON: what it leaves as it is and a screen obeys is written as JSON's own escape, which means the same.
+pub(super) fn sanitize_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_dangerous) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_dangerous(c) {
+            // All of them are below U+10000.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
         }
@@ -37,5 +54,21 @@ mod tests {
             "\\u{1b}[2J\\u{7}\\u{d}\\u{9b}x"
         );
         assert_eq!(sanitize("\u{202e}x"), "\\u{202e}x");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let value = serde_json::json!({"k\u{9b}": "\u{1b}[2J\u{7f}\u{202e}ü\u{85}\n"});
+        for json in [
+            serde_json::to_string(&value).unwrap(),
+            serde_json::to_string_pretty(&value).unwrap(),
+        ] {
+            let shown = sanitize_json(&json);
+            assert!(!shown.chars().any(is_dangerous), "{shown}");
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+                value
+            );
+        }
     }
 }

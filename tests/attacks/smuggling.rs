@@ -104,9 +104,14 @@ async fn a_pipelined_request_is_checked_like_the_first() {
     let bytes = "GET /_aiproxy/health HTTP/1.1\r\nhost: localhost\r\n\r\n\
                  GET /plain/x HTTP/1.1\r\nhost: evil.example\r\n\r\n\
                  GET /plain/x HTTP/1.1\r\nhost: localhost\r\norigin: https://evil.example\r\n\r\n";
-    let told = said(&server, bytes.to_owned()).await;
-    let answers = told.split("HTTP/1.1 ").skip(1);
-    let statuses: Vec<&str> = answers.filter_map(|answer| answer.get(..3)).collect();
-    assert_eq!(statuses, ["200", "403", "403"], "{told}");
+    let mut client = Client::connect(&server).await;
+    client.write(bytes).await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        let reply = client.reply().await.whole().await;
+        statuses.push(reply.status);
+        client = reply.client();
+    }
+    assert_eq!(statuses, [200, 403, 403]);
     upstream.was_not_called();
 }

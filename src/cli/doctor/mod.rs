@@ -101,7 +101,7 @@ pub(super) async fn run(args: Args, term: &Term, command: clap::Command) -> Resu
     if args.json {
         let json = serde_json::to_string_pretty(&report)
             .map_err(|error| Problem::new(error.to_string()))?;
-        term.line(&json)?;
+        term.json(&json)?;
     } else {
         term.out(&render(&report, term))?;
     }

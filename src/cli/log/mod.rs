@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         for summary in &all {
             let line = serde_json::to_string(summary)
                 .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-            term.line(&line)?;
+            term.json(&line)?;
         }
         return Ok(Exit::Done);
     }

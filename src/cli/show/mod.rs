@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     } else if args.json {
         let json = serde_json::to_string_pretty(&detail)
             .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-        term.line(&json)?;
+        term.json(&json)?;
     } else if let Some(stage) = args.stage {
         let name = stage.name();
         let told = detail.stage(name).ok_or_else(|| no_stage(&detail, name))?;
