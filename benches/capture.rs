@@ -11,7 +11,6 @@
 //! measures all kinds, a little of each in turn; the table shows medians, and that of the rounds' differences.
 
 #![forbid(unsafe_code)]
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -7,6 +7,7 @@ mod diff;
 mod doctor;
 mod env;
 mod exchanges;
+mod hidden;
 mod key;
 mod log;
 mod man;

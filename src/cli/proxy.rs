@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
+    net::Environment,
     profile::{Profile, Vault},
     server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
     term::{Problem, Term, sanitize},
@@ -96,6 +97,9 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
     if let Some(token) = &token {
         ledger.hide_value(token.expose());
+    }
+    for secret in Environment::from_process().secrets() {
+        ledger.hide_value(&secret);
     }
     let app = Arc::new(App::new(
         Served::new(profiles),

@@ -219,9 +219,7 @@ pub(super) fn check(term: &Term) -> Result<(), Problem> {
         return Err(Problem::new(format!(
             "others can change the state folder {shown} (mode {access})"
         ))
-        .hint(format!(
-            "look at what is in it, then: chmod 700 {shown}"
-        )));
+        .hint(format!("look at what is in it, then: chmod 700 {shown}")));
     }
     if let Some(access) = Access::of(&folder).filter(|access| access.others_read()) {
         term.warn(&format!(
@@ -437,7 +435,11 @@ mod tests {
             let error = prepare(&folder).unwrap_err().to_string();
             assert!(error.contains(&format!("0{mode:o}")), "{error}");
             assert!(error.contains("chmod 700 "), "{error}");
-            assert_eq!(running_in(&folder), [], "what stands there counts for nothing");
+            assert_eq!(
+                running_in(&folder),
+                [],
+                "what stands there counts for nothing"
+            );
         }
     }
 }

@@ -79,7 +79,8 @@ impl Profile {
         }
         let sends_key = keys(self).next().is_some();
         (access.others_write() && sends_key).then(|| {
-            let what = format!("{file} says where a key goes, and others can change it (mode {access})");
+            let what =
+                format!("{file} says where a key goes, and others can change it (mode {access})");
             (what, format!("chmod go-w {file}"))
         })
     }

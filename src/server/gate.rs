@@ -132,7 +132,8 @@ impl Gate {
                 .is_some_and(|value| value.as_bytes() == word.as_bytes())
         };
         // In a frame, a page of another site could have people click what they do not see.
-        let framed = parts.headers.contains_key(&SEC_FETCH_DEST) && !says(&SEC_FETCH_DEST, "document");
+        let framed =
+            parts.headers.contains_key(&SEC_FETCH_DEST) && !says(&SEC_FETCH_DEST, "document");
         let navigates = says(&SEC_FETCH_MODE, "navigate")
             && !framed
             && parts.method == Method::GET

@@ -16,7 +16,7 @@ pub use live::Live;
 pub use log::{Verbosity, log_to_stderr};
 pub use report::{Exit, Problem};
 pub use sanitize::sanitize;
-use sanitize::sanitize_json;
+use sanitize::{defuse, sanitize_json};
 pub use spinner::{Progress, Spinner};
 pub use table::{Cell, Table};
 
@@ -222,7 +222,11 @@ impl Term {
 
     /// Writes a line of an error to stderr.
     fn say(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        if self.err_is_terminal {
+            let _ = writeln!(io::stderr().lock(), "{}", defuse(text));
+        } else {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
     }
 
     /// Writes `warning: ...` to stderr.

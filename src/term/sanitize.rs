@@ -36,6 +36,34 @@ pub(super) fn sanitize_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The last look at a line for people that has colours of ours and words of others in it: of control sequences, only colours are obeyed.
+pub(super) fn defuse(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = colour(rest).unwrap_or(c.len_utf8());
+        let (now, after) = rest.split_at(length);
+        if length == c.len_utf8() && is_dangerous(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push_str(now);
+        }
+        rest = after;
+    }
+    Cow::Owned(out)
+}
+
+/// The length of the colour that a text begins with: `ESC [`, numbers, `m`.
+fn colour(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix("\u{1b}[")?;
+    let end = inside.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    let ends = inside.get(end..)?.starts_with('m');
+    ends.then_some("\u{1b}[".len() + end + 1)
+}
+
 /// Controls, and the invisible characters that turn the direction of what follows.
 fn is_dangerous(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
@@ -54,6 +82,24 @@ mod tests {
             "\\u{1b}[2J\\u{7}\\u{d}\\u{9b}x"
         );
         assert_eq!(sanitize("\u{202e}x"), "\\u{202e}x");
+    }
+
+    #[test]
+    fn of_sequences_only_colours_are_obeyed() {
+        for (text, expected) in [
+            ("error: ü\n\tx", "error: ü\n\tx"),
+            (
+                "\u{1b}[1;31merror:\u{1b}[0m x",
+                "\u{1b}[1;31merror:\u{1b}[0m x",
+            ),
+            ("\u{1b}[m", "\u{1b}[m"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{1b}[31", "\\u{1b}[31"),
+            ("\u{1b}]0;x\u{7}", "\\u{1b}]0;x\\u{7}"),
+            ("a\r\u{9b}1mb", "a\\u{d}\\u{9b}1mb"),
+        ] {
+            assert_eq!(defuse(text), expected, "{text:?}");
+        }
     }
 
     #[test]

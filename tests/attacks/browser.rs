@@ -222,10 +222,8 @@ struct Target {
 impl Target {
     async fn start(args: &[&str]) -> Target {
         let upstream = Upstream::answering(json_response(200, completion("ok"))).await;
-        let plain = ProfileText::default().line(
-            "upstream",
-            format!("url = \"http://{}\"", upstream.address),
-        );
+        let plain = ProfileText::default()
+            .line("upstream", format!("url = \"http://{}\"", upstream.address));
         let own = ProfileText::openai(&upstream)
             .line("ai-proxy.model", "provider = \"llama2\"")
             .line("ai-proxy.model.options", "llama2_format = \"openai\"");
@@ -292,17 +290,30 @@ async fn a_browser_on_another_origin_reads_nothing_and_spends_nothing() {
         assert!(results.len() > 100, "{report}");
         for (name, said) in results {
             let said = said.as_str().unwrap();
-            let opaque = matches!(said, "opaque: " | "opaque: 0" | "loaded: " | "silence" | "sent");
+            let opaque = matches!(
+                said,
+                "opaque: " | "opaque: 0" | "loaded: " | "silence" | "sent"
+            );
             // An empty frame is what an error page of the browser's own looks like.
             let blank = said.starts_with("loaded: <html>") && said.len() < 60;
             assert!(
                 said.starts_with("refused: ") || opaque || blank,
                 "{hosts:?}: {name}: {said}"
             );
-            assert!(!name.starts_with("element script") || said.starts_with("refused"), "{name}: {said}");
+            assert!(
+                !name.starts_with("element script") || said.starts_with("refused"),
+                "{name}: {said}"
+            );
         }
-        for name in ["events", "socket /_aiproxy/events", "read /_aiproxy/exchanges cors omit"] {
-            assert!(results[name].as_str().unwrap().starts_with("refused"), "{hosts:?}: {name}: {report}");
+        for name in [
+            "events",
+            "socket /_aiproxy/events",
+            "read /_aiproxy/exchanges cors omit",
+        ] {
+            assert!(
+                results[name].as_str().unwrap().starts_with("refused"),
+                "{hosts:?}: {name}: {report}"
+            );
         }
         assert!(!report.to_string().contains(PROMPT), "{report}");
     }
@@ -323,12 +334,24 @@ async fn the_same_page_gets_all_of_it_where_its_origin_is_allowed() {
     let hosts = ("127.0.0.1", "127.0.0.1");
     let report = attacked(program, &target, &mut origin, &page, hosts).await;
     let said = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
-    assert!(said("read /_aiproxy/exchanges cors omit").contains(PROMPT), "{report}");
+    assert!(
+        said("read /_aiproxy/exchanges cors omit").contains(PROMPT),
+        "{report}"
+    );
     assert_eq!(said("events"), "opened", "{report}");
-    assert!(said("spend json /up/v1/chat/completions cors").starts_with("cors: {"), "{report}");
+    assert!(
+        said("spend json /up/v1/chat/completions cors").starts_with("cors: {"),
+        "{report}"
+    );
     // What no answer can allow stays shut: pictures, frames, sockets.
-    assert!(said("socket /_aiproxy/events").starts_with("refused"), "{report}");
-    assert!(said("element script /v1/models").starts_with("refused"), "{report}");
+    assert!(
+        said("socket /_aiproxy/events").starts_with("refused"),
+        "{report}"
+    );
+    assert!(
+        said("element script /v1/models").starts_with("refused"),
+        "{report}"
+    );
     assert!(target.upstream.seen().len() > calls);
 }
 
@@ -361,12 +384,18 @@ async fn a_browser_led_to_the_server_shows_nothing_of_it() {
             format!("<script>location = \"http://127.0.0.1:{port}{path}\"</script>");
         for own in ["localhost", "127.0.0.1"] {
             let dom = shown(program, &origin.url(own));
-            assert!(dom.contains("may not use this proxy"), "{own} {path}: {dom}");
+            assert!(
+                dom.contains("may not use this proxy"),
+                "{own} {path}: {dom}"
+            );
             assert!(!dom.contains(PROMPT), "{own} {path}: {dom}");
         }
     }
     // Typed by a person, it is there: the refusals above are not the browser's.
-    let dom = shown(program, &format!("http://127.0.0.1:{port}/_aiproxy/exchanges"));
+    let dom = shown(
+        program,
+        &format!("http://127.0.0.1:{port}/_aiproxy/exchanges"),
+    );
     assert!(dom.contains(PROMPT), "{dom}");
     let seen = target.upstream.seen();
     assert_eq!(seen.len(), calls, "{:?}", &seen[calls..]);
@@ -377,12 +406,9 @@ async fn a_browser_led_to_the_server_shows_nothing_of_it() {
 async fn a_page_of_an_upstreams_is_no_page_of_the_servers() {
     let Some(program) = chromium() else { return };
     let html = "<!doctype html><title>t</title><p id=p>written</p><script>document.getElementById('p').textContent = 'ran'; fetch('/_aiproxy/exchanges').then(a => a.text()).then(t => document.body.append(t))</script>";
-    let upstream =
-        Upstream::answering(response(200, &[("content-type", "text/html")], html)).await;
-    let plain = ProfileText::default().line(
-        "upstream",
-        format!("url = \"http://{}\"", upstream.address),
-    );
+    let upstream = Upstream::answering(response(200, &[("content-type", "text/html")], html)).await;
+    let plain =
+        ProfileText::default().line("upstream", format!("url = \"http://{}\"", upstream.address));
     let server = Server::setup().profile("plain", &plain).start();
     let dom = shown(program, &format!("{}/plain/page", server.url()));
     assert!(dom.contains(">written<"), "{dom}");

@@ -9,7 +9,9 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Ask, Process, ProfileText, Server, Upstream, World, chat, completion, json_response};
+use crate::support::{
+    Ask, Process, ProfileText, Server, Upstream, World, chat, completion, json_response,
+};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
@@ -108,7 +110,14 @@ async fn what_is_written_is_the_users_alone_whatever_the_umask() {
 fn profiles_and_conversations_are_written_for_their_owner_alone() {
     let world = World::new();
     let args = [
-        "profile", "new", "mine", "--provider", "openai", "--yes", "--profiles", "made",
+        "profile",
+        "new",
+        "mine",
+        "--provider",
+        "openai",
+        "--yes",
+        "--profiles",
+        "made",
     ];
     let command = world.aiproxy(args);
     let ended = Process::start(loosely(&command)).end();
@@ -128,7 +137,11 @@ fn refuses(world: &World, args: &[&str], words: &[&str]) {
     assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
     assert!(ended.stdout.is_empty(), "{}", ended.stdout);
     for word in words {
-        assert!(ended.stderr.contains(word), "no `{word}` in: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(word),
+            "no `{word}` in: {}",
+            ended.stderr
+        );
     }
     assert!(!ended.stderr.contains("sk-in-the-file"), "{}", ended.stderr);
 }
@@ -150,10 +163,16 @@ fn a_state_folder_that_others_can_change_is_refused() {
         let mend = format!("chmod 700 {}", state.display());
         refuses(&world, &["--profile", "mock"], &[&shown, &mend]);
         // Nothing was mended behind the user's back, and the other commands take nothing from there.
-        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o7777, mode);
+        assert_eq!(
+            fs::metadata(&state).unwrap().permissions().mode() & 0o7777,
+            mode
+        );
         let told = world.run(["doctor", "--offline", "--profile", "mock"]);
         let told = format!("{}{}", told.stdout, told.stderr);
-        assert!(told.contains(&shown) && told.contains("chmod 700 "), "{told}");
+        assert!(
+            told.contains(&shown) && told.contains("chmod 700 "),
+            "{told}"
+        );
     }
 }
 
@@ -198,7 +217,10 @@ fn a_state_folder_that_others_could_read_is_told_and_made_private() {
     set_mode(&state, 0o755);
     let server = server.start();
     let told = server.process.stderr();
-    assert!(told.contains("mode 0755") && told.contains("chmod 700 "), "{told}");
+    assert!(
+        told.contains("mode 0755") && told.contains("chmod 700 "),
+        "{told}"
+    );
     assert_eq!(mode(&state), 0o700);
 }
 
@@ -225,18 +247,30 @@ fn a_profile_with_a_key_that_others_can_change_is_refused() {
 #[test]
 fn a_profile_that_others_can_read_or_bend_is_warned_of() {
     for (text, mode, words) in [
-        (keyed("sk-in-the-file-0123"), 0o644, Some(["mode 0644", "chmod 600 "])),
-        (keyed("sk-in-the-file-0123"), 0o640, Some(["mode 0640", "chmod 600 "])),
+        (
+            keyed("sk-in-the-file-0123"),
+            0o644,
+            Some(["mode 0644", "chmod 600 "]),
+        ),
+        (
+            keyed("sk-in-the-file-0123"),
+            0o640,
+            Some(["mode 0640", "chmod 600 "]),
+        ),
         (keyed("sk-in-the-file-0123"), 0o600, None),
         (keyed("{vault://env/some-key}"), 0o644, None),
-        (keyed("{vault://env/some-key}"), 0o666, Some(["mode 0666", "chmod go-w "])),
+        (
+            keyed("{vault://env/some-key}"),
+            0o666,
+            Some(["mode 0666", "chmod go-w "]),
+        ),
     ] {
         let setup = Server::setup().file("mine.toml", &text).built_in("mine");
         set_mode(&setup.folder().join("mine.toml"), mode);
         let mut server = setup.start();
-        server.process.until("the banner", |process| {
-            process.stdout().contains("model:")
-        });
+        server
+            .process
+            .until("the banner", |process| process.stdout().contains("model:"));
         let told = server.process.stderr();
         match words {
             Some(words) => {
@@ -274,6 +308,9 @@ fn settings_with_a_token_are_held_to_the_same() {
     let mut process = Process::start(command);
     process.until("the banner", |process| process.stdout().contains("model:"));
     let told = process.stderr();
-    assert!(told.contains("mode 0644") && told.contains("chmod 600 "), "{told}");
+    assert!(
+        told.contains("mode 0644") && told.contains("chmod 600 "),
+        "{told}"
+    );
     assert!(!told.contains("sk-in-the-file"), "{told}");
 }

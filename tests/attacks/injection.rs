@@ -33,12 +33,18 @@ fn of(provider: &str, upstream: &Upstream) -> ProfileText {
         .line("ai-proxy.model", format!("provider = \"{provider}\""))
         .key("x-own-key", "own-key-0123");
     match provider {
-        "anthropic" => text.line("ai-proxy.model.options", "anthropic_version = \"2023-06-01\""),
+        "anthropic" => text.line(
+            "ai-proxy.model.options",
+            "anthropic_version = \"2023-06-01\"",
+        ),
         "bedrock" => text
             .without("ai-proxy.auth")
             .line("ai-proxy.auth", "aws_access_key_id = \"AKIATEST\"")
             .line("ai-proxy.auth", "aws_secret_access_key = \"secret-key\"")
-            .line("ai-proxy.model.options", "bedrock.aws_region = \"eu-west-1\""),
+            .line(
+                "ai-proxy.model.options",
+                "bedrock.aws_region = \"eu-west-1\"",
+            ),
         _ => text,
     }
 }
@@ -49,7 +55,10 @@ fn is_sound(what: &str, head: &str) {
     let (first, rest) = head.split_once("\r\n").unwrap();
     let words: Vec<&str> = first.split(' ').collect();
     assert!(words.len() >= 3, "{what}: {first:?}");
-    assert!(!rest.contains("\0") && !rest.contains('\u{1b}'), "{what}: {head:?}");
+    assert!(
+        !rest.contains("\0") && !rest.contains('\u{1b}'),
+        "{what}: {head:?}"
+    );
     for line in rest.split("\r\n") {
         assert!(!line.contains(['\r', '\n']), "{what}: {line:?}");
     }
@@ -65,7 +74,14 @@ fn climbs_nowhere(path: &str) -> bool {
 
 #[tokio::test]
 async fn a_models_name_is_one_value() {
-    for provider in ["openai", "anthropic", "gemini", "bedrock", "ollama", "cohere"] {
+    for provider in [
+        "openai",
+        "anthropic",
+        "gemini",
+        "bedrock",
+        "ollama",
+        "cohere",
+    ] {
         let upstream = Upstream::answering(json_response(500, "{}")).await;
         let server = Server::of(&of(provider, &upstream));
         for odd in ODD {
@@ -93,32 +109,132 @@ async fn a_models_name_is_one_value() {
 
 /// Where a template stands, what the request says there, and what becomes of it: the target that the upstream gets, or a refusal.
 const TEMPLATES: &[(&str, &str, Result<&str, u16>)] = &[
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a", Ok("/a/chat")),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%2Fb", Ok("/a/b/chat")),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "..", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "..%2F..%2Fadmin", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "%252e%252e", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%252f..%252fadmin", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%5C..%5Cadmin", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "..%3Bx", Err(400)),
-    ("upstream_url = 'BASE/.$(query_params.v)/chat'", ".", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%3Fadmin%3D1", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%23", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%0D%0Ax-evil%3A+1", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%20HTTP%2F1.1", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "a%00", Err(400)),
-    ("upstream_url = 'BASE/$(query_params.v)/chat'", "%C3%BC", Err(400)),
-    ("upstream_url = 'BASE/chat?api=$(query_params.v)'", "1", Ok("/chat?api=1")),
-    ("upstream_url = 'BASE/chat?api=$(query_params.v)'", "1%26admin%3D1", Err(400)),
-    ("upstream_url = 'BASE/chat?api=$(query_params.v)'", "1%23", Err(400)),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "127.0.0.1", Ok("/chat")),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "127.0.0.1%2Fadmin%3F", Err(400)),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "evil.example%2F", Err(400)),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "me%40127.0.0.1", Err(400)),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "127.0.0.1%23", Err(400)),
-    ("upstream_url = 'http://$(query_params.v):PORT/chat'", "127.0.0.1%5Cx", Err(400)),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a",
+        Ok("/a/chat"),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%2Fb",
+        Ok("/a/b/chat"),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "..",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "..%2F..%2Fadmin",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "%252e%252e",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%252f..%252fadmin",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%5C..%5Cadmin",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "..%3Bx",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/.$(query_params.v)/chat'",
+        ".",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%3Fadmin%3D1",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%23",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%0D%0Ax-evil%3A+1",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%20HTTP%2F1.1",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "a%00",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/$(query_params.v)/chat'",
+        "%C3%BC",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/chat?api=$(query_params.v)'",
+        "1",
+        Ok("/chat?api=1"),
+    ),
+    (
+        "upstream_url = 'BASE/chat?api=$(query_params.v)'",
+        "1%26admin%3D1",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'BASE/chat?api=$(query_params.v)'",
+        "1%23",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "127.0.0.1",
+        Ok("/chat"),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "127.0.0.1%2Fadmin%3F",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "evil.example%2F",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "me%40127.0.0.1",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "127.0.0.1%23",
+        Err(400),
+    ),
+    (
+        "upstream_url = 'http://$(query_params.v):PORT/chat'",
+        "127.0.0.1%5Cx",
+        Err(400),
+    ),
     ("upstream_path = '/p/$(query_params.v)'", "a", Ok("/p/a")),
-    ("upstream_path = '/p/$(query_params.v)'", "..%2Fadmin", Err(400)),
+    (
+        "upstream_path = '/p/$(query_params.v)'",
+        "..%2Fadmin",
+        Err(400),
+    ),
     ("upstream_path = '/p/$(query_params.v)'", "a%3Fb", Err(400)),
     ("upstream_path = '/p/$(query_params.v)'", "a%0Ab", Err(400)),
 ];
@@ -153,7 +269,11 @@ async fn a_templates_value_stays_where_it_is_put() {
                 assert_eq!(reply.status, 200, "{what}");
                 let sent = seen.last().unwrap().head.split(' ').nth(1).unwrap();
                 // The client's own query goes on, too.
-                let root = if line.contains("BASE/") || line.contains("/v1/") { "/v1" } else { "" };
+                let root = if line.contains("BASE/") || line.contains("/v1/") {
+                    "/v1"
+                } else {
+                    ""
+                };
                 let wanted = format!("{root}{target}");
                 assert!(sent.starts_with(&wanted), "{what}: {sent}");
             }
@@ -182,7 +302,9 @@ async fn templates_of_names_and_headers_hold_one_value() {
                 _ => chat(""),
             };
             let before = upstream.seen().len();
-            let reply = Ask::post(&format!("/up?v={value}"), body).whole(&server).await;
+            let reply = Ask::post(&format!("/up?v={value}"), body)
+                .whole(&server)
+                .await;
             let what = format!("{provider}: {line} with {odd:?}");
             is_sound(&what, &reply.head);
             for call in &upstream.seen()[before..] {
@@ -235,7 +357,10 @@ async fn a_path_that_steps_up_goes_nowhere() {
     upstream.was_not_called();
     // Dots alone are no crime.
     let client = Ask::get("/plain/v1..2/.hidden/a...b").send(&server).await;
-    assert_eq!(upstream.call().await.target(), "GET /root/v1..2/.hidden/a...b");
+    assert_eq!(
+        upstream.call().await.target(),
+        "GET /root/v1..2/.hidden/a...b"
+    );
     drop(client);
 }
 
@@ -248,7 +373,10 @@ async fn instructed(told: &str) -> (crate::support::Reply, Upstream) {
         .line("upstream", format!("url = \"http://{}\"", upstream.address))
         .line(table, "prompt = \"Change it\"")
         .line(table, "parse_llm_response_json_instructions = true")
-        .line("ai-response-transformer.llm", "route_type = \"llm/v1/chat\"")
+        .line(
+            "ai-response-transformer.llm",
+            "route_type = \"llm/v1/chat\"",
+        )
         .line("ai-response-transformer.llm.model", "provider = \"openai\"")
         .line("ai-response-transformer.llm.model", "name = \"gpt-4\"")
         .line(
@@ -285,12 +413,20 @@ async fn a_models_instructions_do_not_frame_the_answer() {
     });
     let told = json!({"status": 202, "headers": headers, "body": "four"});
     let (reply, _upstream) = instructed(&told.to_string()).await;
-    assert_eq!((reply.status, reply.text().as_str()), (202, "four"), "{}", reply.head);
+    assert_eq!(
+        (reply.status, reply.text().as_str()),
+        (202, "four"),
+        "{}",
+        reply.head
+    );
     assert_eq!(reply.headers.get("x-fine"), Some("1"));
     assert_eq!(reply.headers.all("content-length"), ["4"]);
     for (name, value) in headers.as_object().unwrap() {
         let name = name.to_ascii_lowercase();
-        if matches!(name.as_str(), "x-fine" | "content-length" | "x-aiproxy-exchange") {
+        if matches!(
+            name.as_str(),
+            "x-fine" | "content-length" | "x-aiproxy-exchange"
+        ) {
             continue;
         }
         assert_eq!(reply.headers.get(&name), None, "{name}: {value}");
@@ -326,8 +462,14 @@ async fn a_models_instructions_end_no_line_and_begin_no_answer() {
         assert_eq!(reply.status, 500, "{told}: {}", reply.head);
         is_sound(&told.to_string(), &reply.head);
         let message = reply.error();
-        assert!(message.starts_with("failed to parse JSON response instructions"), "{message}");
-        assert!(!message.contains(['\r', '\n', '\0', '\u{1b}']), "{message:?}");
+        assert!(
+            message.starts_with("failed to parse JSON response instructions"),
+            "{message}"
+        );
+        assert!(
+            !message.contains(['\r', '\n', '\0', '\u{1b}']),
+            "{message:?}"
+        );
     }
 }
 
@@ -338,20 +480,39 @@ async fn names_of_tools_begin_no_event() {
         let call = json!({"index": 0, "id": odd, "type": "function", "function": {"name": odd, "arguments": "{}"}});
         let piece = json!({"id": odd, "object": "chat.completion.chunk", "created": 1, "model": odd,
             "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null}]});
-        let events = [role(), delta(odd), format!("data: {piece}\n\n"), stop(), DONE.into()];
+        let events = [
+            role(),
+            delta(odd),
+            format!("data: {piece}\n\n"),
+            stop(),
+            DONE.into(),
+        ];
         let upstream =
             Upstream::answering(format!("{STREAM_HEAD}{}", events.concat()).into_bytes()).await;
-        let server = Server::of(&ProfileText::openai(&upstream).line(
-            "ai-proxy.model.options",
-            format!("upstream_url = \"http://{}/chat\"", upstream.address),
-        ).without("aiproxy"));
+        let server = Server::of(
+            &ProfileText::openai(&upstream)
+                .line(
+                    "ai-proxy.model.options",
+                    format!("upstream_url = \"http://{}/chat\"", upstream.address),
+                )
+                .without("aiproxy"),
+        );
         let tools = json!([{"type": "function", "name": odd, "parameters": {"type": "object"},
             "function": {"name": odd, "parameters": {"type": "object"}}, "input_schema": {"type": "object"}}]);
         let messages = json!([{"role": "user", "content": "hi"}]);
         for (path, body) in [
-            ("/up/v1/chat/completions", json!({"model": "m", "stream": true, "tools": tools, "messages": messages})),
-            ("/up/v1/messages", json!({"model": "m", "stream": true, "max_tokens": 9, "tools": tools, "messages": messages})),
-            ("/up/v1/responses", json!({"model": "m", "stream": true, "tools": tools, "input": "hi"})),
+            (
+                "/up/v1/chat/completions",
+                json!({"model": "m", "stream": true, "tools": tools, "messages": messages}),
+            ),
+            (
+                "/up/v1/messages",
+                json!({"model": "m", "stream": true, "max_tokens": 9, "tools": tools, "messages": messages}),
+            ),
+            (
+                "/up/v1/responses",
+                json!({"model": "m", "stream": true, "tools": tools, "input": "hi"}),
+            ),
         ] {
             let reply = Ask::post(path, body.to_string()).whole(&server).await;
             let what = format!("{path} with {odd:?}");
@@ -361,10 +522,15 @@ async fn names_of_tools_begin_no_event() {
             for line in text.lines().filter(|line| !line.is_empty()) {
                 let data = line.strip_prefix("data: ").filter(|data| *data != "[DONE]");
                 let json = data.is_none_or(|data| serde_json::from_str::<Value>(data).is_ok());
-                let known = ["data: ", "event: ", ": "].iter().any(|start| line.starts_with(start));
+                let known = ["data: ", "event: ", ": "]
+                    .iter()
+                    .any(|start| line.starts_with(start));
                 let whole = reply.status != 200;
                 assert!(whole || json && known, "{what}: {line:?}");
-                assert!(!line.starts_with("event: evil") && !line.starts_with("x-evil"), "{what}: {line:?}");
+                assert!(
+                    !line.starts_with("event: evil") && !line.starts_with("x-evil"),
+                    "{what}: {line:?}"
+                );
             }
         }
     }
@@ -388,17 +554,29 @@ async fn warnings_hold_one_value() {
 #[tokio::test]
 async fn errors_repeat_no_control_characters() {
     let server = Server::setup().built_in("mock").start();
-    for path in ["/no%1b%5b2Jsuch/v1", "/v1/models/x%1b%5b2J%0d%0a", "/_aiproxy/x%1b", "/mock/v1/x%0a"] {
+    for path in [
+        "/no%1b%5b2Jsuch/v1",
+        "/v1/models/x%1b%5b2J%0d%0a",
+        "/_aiproxy/x%1b",
+        "/mock/v1/x%0a",
+    ] {
         let reply = Ask::get(path).whole(&server).await;
         assert_eq!(reply.status, 404, "{path}: {}", reply.head);
         is_sound(path, &reply.head);
         let message = reply.error();
-        assert!(!message.chars().any(char::is_control), "{path}: {message:?}");
+        assert!(
+            !message.chars().any(char::is_control),
+            "{path}: {message:?}"
+        );
     }
     for host in ["evil\u{1b}.example", "evil\u{9b}.example"] {
         let ask = Ask::get("/v1/models").no_host().header("host", host);
         let reply = ask.whole(&server).await;
         assert!(matches!(reply.status, 400 | 403), "{}", reply.head);
-        assert!(!reply.text().contains(['\u{1b}', '\u{9b}']), "{:?}", reply.text());
+        assert!(
+            !reply.text().contains(['\u{1b}', '\u{9b}']),
+            "{:?}",
+            reply.text()
+        );
     }
 }

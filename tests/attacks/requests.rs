@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    support::{
-        Ask, Client, H2, Headers, ProfileText, Server, Upstream, completion, json_response,
-    },
+    support::{Ask, Client, H2, Headers, ProfileText, Server, Upstream, completion, json_response},
     table::{ATTACKS, Attack, Over, PLACES, PROMPT, Place, Wanted},
 };
 
@@ -34,16 +32,14 @@ struct Answer {
 impl Target {
     async fn start(token: bool) -> Target {
         let upstream = Upstream::answering(json_response(200, completion("ok"))).await;
-        let plain = ProfileText::default().line(
-            "upstream",
-            format!("url = \"http://{}\"", upstream.address),
-        );
+        let plain = ProfileText::default()
+            .line("upstream", format!("url = \"http://{}\"", upstream.address));
         let up = ProfileText::openai(&upstream).line("aiproxy", "other_paths = \"forward\"");
         // A provider without Responses of its own: they are kept here.
-        let own = up.clone().line("ai-proxy.model", "provider = \"llama2\"").line(
-            "ai-proxy.model.options",
-            "llama2_format = \"openai\"",
-        );
+        let own = up
+            .clone()
+            .line("ai-proxy.model", "provider = \"llama2\"")
+            .line("ai-proxy.model.options", "llama2_format = \"openai\"");
         let mut setup = Server::setup()
             .profile("up", &up)
             .profile("plain", &plain)
@@ -214,7 +210,12 @@ async fn all_are_refused(token: bool) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of them:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of them:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     let seen = target.upstream.seen();
     assert_eq!(seen.len(), calls, "{:?}", &seen[calls..]);
     assert_eq!(target.exchanges().await, exchanges);
@@ -354,7 +355,14 @@ async fn an_upgrade_is_never_made() {
 fn security_md_lists_the_attacks() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md");
     let text = std::fs::read_to_string(path).unwrap();
-    for attack in ATTACKS.iter().filter(|attack| attack.wanted != Wanted::Passes) {
-        assert!(text.contains(attack.what), "SECURITY.md lacks: {}", attack.what);
+    for attack in ATTACKS
+        .iter()
+        .filter(|attack| attack.wanted != Wanted::Passes)
+    {
+        assert!(
+            text.contains(attack.what),
+            "SECURITY.md lacks: {}",
+            attack.what
+        );
     }
 }

@@ -15,8 +15,19 @@ const EVIL: &str = "go\u{1b}]0;pwned\u{7}\u{1b}[2J\u{1b}[77;7H\u{1b}[5i\u{1b}[6n
 
 /// What no command writes of its own.
 const OBEYED: &[&str] = &[
-    "\u{1b}]", "\u{1b}[2J", "\u{1b}[77;7H", "\u{1b}[5i", "\u{1b}[6n", "\u{1b}P", "\u{9b}", "\u{9d}",
-    "\u{9c}", "\u{202e}", "\u{2066}", "\u{7}", "\u{8}",
+    "\u{1b}]",
+    "\u{1b}[2J",
+    "\u{1b}[77;7H",
+    "\u{1b}[5i",
+    "\u{1b}[6n",
+    "\u{1b}P",
+    "\u{9b}",
+    "\u{9d}",
+    "\u{9c}",
+    "\u{202e}",
+    "\u{2066}",
+    "\u{7}",
+    "\u{8}",
 ];
 
 /// Whether there is a terminal to be had.
@@ -47,16 +58,19 @@ fn on_terminal(world: &World, line: &str, server: &str) -> Process {
     Process::start(command)
 }
 
-#[track_caller]
-fn is_harmless(what: &str, ended: &Finished) {
-    for sequence in OBEYED {
-        let at = ended.stdout.find(sequence);
-        let around = at.map(|at| {
-            let from = (0..=at.saturating_sub(60)).rev().find(|at| ended.stdout.is_char_boundary(*at));
-            ended.stdout[from.unwrap_or(0)..].chars().take(160).collect::<String>()
-        });
-        assert!(around.is_none(), "{what}: {sequence:?} reached the terminal: {around:?}");
-    }
+/// What reached the terminal that it obeys.
+fn obeyed(what: &str, ended: &Finished) -> Vec<String> {
+    let text = &ended.stdout;
+    let around = |at: usize| -> String {
+        let from = text.floor_char_boundary(at.saturating_sub(60));
+        text[from..].chars().take(160).collect()
+    };
+    let reached = OBEYED.iter().filter_map(|sequence| {
+        let at = text.find(sequence)?;
+        Some(format!("{what}: {sequence:?} in {:?}", around(at)))
+    });
+    // One is enough of each.
+    reached.take(1).collect()
 }
 
 /// An upstream whose every word is out to get the terminal.
@@ -64,10 +78,17 @@ async fn evil() -> Upstream {
     Upstream::playing(|mut call| async move {
         let text = call.text();
         let answer = if text.contains("please fail") {
-            let error = json!({"error": {"message": EVIL, "type": EVIL, "code": EVIL, "param": EVIL}});
+            let error =
+                json!({"error": {"message": EVIL, "type": EVIL, "code": EVIL, "param": EVIL}});
             json_response(418, error.to_string())
         } else if text.contains("\"stream\":true") {
-            let events = [role(), delta(EVIL), delta(&EVIL[..9]), delta(&EVIL[9..]), stop()];
+            let events = [
+                role(),
+                delta(EVIL),
+                delta(&EVIL[..9]),
+                delta(&EVIL[9..]),
+                stop(),
+            ];
             format!("{STREAM_HEAD}{}{DONE}", events.concat()).into_bytes()
         } else {
             let mut answer: Value = serde_json::from_str(&completion(EVIL)).unwrap();
@@ -120,10 +141,20 @@ async fn commands_that_look_back_show_controls_as_text() {
     };
     let reply = Ask::chat(stream).whole(&server).await;
     ids.push(reply.headers.get("x-aiproxy-exchange").unwrap().to_owned());
-    let mut lines = vec!["log".to_owned(), "log --json".into(), "log --grep \"$EVIL\"".into()];
+    let mut lines = vec![
+        "log".to_owned(),
+        "log --json".into(),
+        "log --grep \"$EVIL\"".into(),
+    ];
     for id in &ids {
         for flags in [
-            "", "--json", "--events", "--curl", "--python", "--node", "--stage received --body",
+            "",
+            "--json",
+            "--events",
+            "--curl",
+            "--python",
+            "--node",
+            "--stage received --body",
             "--stage returned --body",
         ] {
             lines.push(format!("show {id} {flags}"));
@@ -141,17 +172,22 @@ async fn commands_that_look_back_show_controls_as_text() {
     lines.push("chat --profile up --model m1 \"please fail\"".into());
     lines.push("chat --profile up --model \"$EVIL\" --stream \"please fail\"".into());
     lines.push("chat --profile \"$EVIL\" \"hi\"".into());
+    let mut wrong = Vec::new();
     for line in lines {
         let shell = format!("\"$AIPROXY\" {line}");
         let ended = on_terminal(&server.world, &shell, &server.url()).end();
         assert!(!ended.stdout.is_empty(), "{line}");
-        is_harmless(&line, &ended);
+        wrong.extend(obeyed(&line, &ended));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // The server's own lines, wherever they are read.
     let told = server.process.stderr();
     assert!(told.contains("/up/v1/chat/completions"), "{told}");
     for sequence in OBEYED {
-        assert!(!told.contains(sequence), "{sequence:?} in the server's lines: {told:?}");
+        assert!(
+            !told.contains(sequence),
+            "{sequence:?} in the server's lines: {told:?}"
+        );
     }
 }
 
@@ -165,9 +201,11 @@ async fn tail_shows_controls_as_text() {
     for flags in ["", "--raw", "--json"] {
         let pid = server.world.path("home/pid");
         let _ = std::fs::remove_file(&pid);
-        let line = format!("\"$AIPROXY\" tail --quiet {flags} & echo $! > pid; wait $!");
+        let line = format!("\"$AIPROXY\" tail {flags} & echo $! > pid; wait $!");
         let mut process = on_terminal(&server.world, &line, &server.url());
-        // Readers that come late see what came before.
+        process.until("that it watches", |process| {
+            process.stdout().contains("watching")
+        });
         for (extra, stream) in [("one", false), ("two", true), ("please fail", false)] {
             let mut body = asked(extra);
             body["stream"] = stream.into();
@@ -179,7 +217,8 @@ async fn tail_shows_controls_as_text() {
         let written = std::fs::read_to_string(&pid).unwrap();
         signal(written.trim().parse().unwrap(), "INT");
         let ended = process.end();
-        is_harmless(&format!("tail {flags}"), &ended);
+        let wrong = obeyed(&format!("tail {flags}"), &ended);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 
@@ -203,10 +242,18 @@ async fn transform_and_profiles_show_controls_as_text() {
         );
     let text = format!("description = \"{odd}\"\n{}", profile.toml());
     world.profile("up", &text);
-    world.profile("broken", &format!("\"{odd}\" = 1\n[ai-proxy]\nroute_type = \"{odd}\"\n"));
+    world.profile(
+        "broken",
+        &format!("\"{odd}\" = 1\n[ai-proxy]\nroute_type = \"{odd}\"\n"),
+    );
     std::fs::write(world.profiles().join("n\u{1b}[2J.toml"), "x").unwrap();
     std::fs::write(world.path("home/body.json"), asked("hello").to_string()).unwrap();
-    std::fs::write(world.path("home/fail.json"), asked("please fail").to_string()).unwrap();
+    std::fs::write(
+        world.path("home/fail.json"),
+        asked("please fail").to_string(),
+    )
+    .unwrap();
+    let mut wrong = Vec::new();
     for line in [
         "transform --profile up body.json",
         "transform --profile up fail.json",
@@ -231,6 +278,7 @@ async fn transform_and_profiles_show_controls_as_text() {
         let process = on_terminal(&world, &shell, "http://127.0.0.1:1");
         let ended = process.end();
         assert!(!ended.stdout.is_empty(), "{line}");
-        is_harmless(line, &ended);
+        wrong.extend(obeyed(line, &ended));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -71,7 +71,11 @@ const fn page(
 }
 
 /// A request through the server, to somewhere else.
-const fn through(what: &'static str, target: &'static str, host: &'static [&'static str]) -> Attack {
+const fn through(
+    what: &'static str,
+    target: &'static str,
+    host: &'static [&'static str],
+) -> Attack {
     Attack {
         what,
         over: Http1,
@@ -93,7 +97,8 @@ const OWN_NAMES: &str = "(honest) loopback names and addresses, any port";
 const ORIGINS: &str = "A page of another origin, port or scheme (`fetch`, forms, `EventSource`)";
 const NULL: &str = "`Origin: null`: sandboxed frames, files, redirects; extensions";
 const ORIGINS_TWICE: &str = "Two `Origin`s, one of them right";
-const FETCHES: &str = "`no-cors` requests of images, scripts, styles and beacons, of another site or port";
+const FETCHES: &str =
+    "`no-cors` requests of images, scripts, styles and beacons, of another site or port";
 const FRAMES: &str = "Navigation and frames by a page of another site or port";
 const SIMPLE: &str = "Simple CORS requests: forms and `text/plain`";
 const PREFLIGHTS: &str = "Preflights, also those of private network access";
@@ -114,7 +119,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     named(ALIKE, Both, &["localhost."], Refused(403)),
     named(ALIKE, Both, &["localhostx:PORT"], Refused(403)),
     named(ALIKE, Http1, &["l\u{43e}calhost"], Refused(403)),
-    named(ALIKE, Http1, &["127\u{3002}0\u{3002}0\u{3002}1"], Refused(403)),
+    named(
+        ALIKE,
+        Http1,
+        &["127\u{3002}0\u{3002}0\u{3002}1"],
+        Refused(403),
+    ),
     named(NUMBERS, Both, &["0.0.0.0:PORT"], Refused(403)),
     named(NUMBERS, Both, &["0"], Refused(403)),
     named(NUMBERS, Both, &["127.1"], Refused(403)),
@@ -145,10 +155,20 @@ pub(crate) const ATTACKS: &[Attack] = &[
     named(MISSING, Http1, &[], Refused(400)),
     named(DOUBLED, Http1, &["localhost", "evil.example"], Refused(400)),
     named(DOUBLED, Http1, &["evil.example", "localhost"], Refused(400)),
-    named(DOUBLED, Http1, &["localhost", "localhost:PORT"], Refused(400)),
+    named(
+        DOUBLED,
+        Http1,
+        &["localhost", "localhost:PORT"],
+        Refused(400),
+    ),
     named(DOUBLED, Http2, &["localhost", "evil.example"], Refused(400)),
     named(DOUBLED, Http2, &["evil.example", "localhost"], Refused(400)),
-    named(DOUBLED, Http2, &["localhost", "localhost", "evil.example"], Refused(400)),
+    named(
+        DOUBLED,
+        Http2,
+        &["localhost", "localhost", "evil.example"],
+        Refused(400),
+    ),
     through(ABSOLUTE, "http://evil.example", &["evil.example"]),
     through(ABSOLUTE, "http://evil.example", &["localhost"]),
     through(ABSOLUTE, "http://localhost:PORT", &["localhost:PORT"]),
@@ -161,63 +181,131 @@ pub(crate) const ATTACKS: &[Attack] = &[
     named(OWN_NAMES, Both, &["[::1]:PORT"], Passes),
     named(OWN_NAMES, Both, &["[::ffff:127.0.0.1]"], Passes),
     page(ORIGINS, &[("origin", "https://evil.example")], Refused(403)),
-    page(ORIGINS, &[("origin", "http://evil.example:PORT")], Refused(403)),
-    page(ORIGINS, &[("origin", "http://127.0.0.1.evil.example:PORT")], Refused(403)),
+    page(
+        ORIGINS,
+        &[("origin", "http://evil.example:PORT")],
+        Refused(403),
+    ),
+    page(
+        ORIGINS,
+        &[("origin", "http://127.0.0.1.evil.example:PORT")],
+        Refused(403),
+    ),
     page(ORIGINS, &[("origin", "http://localhost:1")], Refused(403)),
     page(ORIGINS, &[("origin", "http://127.0.0.1")], Refused(403)),
-    page(ORIGINS, &[("origin", "https://localhost:PORT")], Refused(403)),
-    page(ORIGINS, &[("origin", "http://localhost:PORT@evil.example")], Refused(403)),
-    page(ORIGINS, &[("origin", "http://localhost:PORT.evil.example")], Refused(403)),
-    page(ORIGINS, &[("origin", "http://localhost:PORT/")], Refused(403)),
-    page(ORIGINS, &[("origin", "HTTP://LOCALHOST:PORT")], Refused(403)),
+    page(
+        ORIGINS,
+        &[("origin", "https://localhost:PORT")],
+        Refused(403),
+    ),
+    page(
+        ORIGINS,
+        &[("origin", "http://localhost:PORT@evil.example")],
+        Refused(403),
+    ),
+    page(
+        ORIGINS,
+        &[("origin", "http://localhost:PORT.evil.example")],
+        Refused(403),
+    ),
+    page(
+        ORIGINS,
+        &[("origin", "http://localhost:PORT/")],
+        Refused(403),
+    ),
+    page(
+        ORIGINS,
+        &[("origin", "HTTP://LOCALHOST:PORT")],
+        Refused(403),
+    ),
     page(ORIGINS, &[("origin", "")], Refused(403)),
     page(
         ORIGINS,
-        &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+        &[
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "same-origin"),
+        ],
         Refused(403),
     ),
     page(NULL, &[("origin", "null")], Refused(403)),
-    page(NULL, &[("origin", "null"), ("sec-fetch-site", "same-origin")], Refused(403)),
+    page(
+        NULL,
+        &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+        Refused(403),
+    ),
     page(NULL, &[("origin", "file://")], Refused(403)),
-    page(NULL, &[("origin", "chrome-extension://abcdefghijklmnop")], Refused(403)),
+    page(
+        NULL,
+        &[("origin", "chrome-extension://abcdefghijklmnop")],
+        Refused(403),
+    ),
     page(
         ORIGINS_TWICE,
-        &[("origin", "http://localhost:PORT"), ("origin", "https://evil.example")],
+        &[
+            ("origin", "http://localhost:PORT"),
+            ("origin", "https://evil.example"),
+        ],
         Refused(400),
     ),
     page(
         FETCHES,
-        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "image"),
+        ],
         Refused(403),
     ),
     page(
         FETCHES,
-        &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "script"),
+        ],
         Refused(403),
     ),
     page(
         FETCHES,
-        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "empty")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "empty"),
+        ],
         Refused(403),
     ),
     page(
         FRAMES,
-        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ],
         Refused(403),
     ),
     page(
         FRAMES,
-        &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "object"),
+        ],
         Refused(403),
     ),
     page(
         SIMPLE,
-        &[("origin", "https://evil.example"), ("content-type", "text/plain")],
+        &[
+            ("origin", "https://evil.example"),
+            ("content-type", "text/plain"),
+        ],
         Refused(403),
     ),
     page(
         SIMPLE,
-        &[("origin", "null"), ("content-type", "application/x-www-form-urlencoded")],
+        &[
+            ("origin", "null"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ],
         Refused(403),
     ),
     page(
@@ -235,7 +323,10 @@ pub(crate) const ATTACKS: &[Attack] = &[
         &[
             ("origin", "https://evil.example"),
             ("access-control-request-method", "POST"),
-            ("access-control-request-headers", "content-type, authorization"),
+            (
+                "access-control-request-headers",
+                "content-type, authorization",
+            ),
         ],
         Refused(403),
     ),
@@ -264,8 +355,19 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
     page(HONEST, &[], Passes),
     page(HONEST, &[("origin", "http://localhost:PORT")], Passes),
-    page(HONEST, &[("origin", "http://127.0.0.1:PORT"), ("sec-fetch-site", "same-origin")], Passes),
-    page(HONEST, &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")], Passes),
+    page(
+        HONEST,
+        &[
+            ("origin", "http://127.0.0.1:PORT"),
+            ("sec-fetch-site", "same-origin"),
+        ],
+        Passes,
+    ),
+    page(
+        HONEST,
+        &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
+        Passes,
+    ),
 ];
 
 /// One place that an attack is tried on.

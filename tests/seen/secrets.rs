@@ -209,7 +209,7 @@ async fn gossip() -> Upstream {
     .await
 }
 
-/// Every command that could show one, with `ID` for an exchange.
+/// Every command that could show one by mistake, with `ID` for an exchange. (`env` is for showing the server's token to a shell.)
 const COMMANDS: &[&str] = &[
     "profile list",
     "profile list --json",
@@ -244,11 +244,12 @@ const COMMANDS: &[&str] = &[
     "show ID --stage upstream",
     "replay ID",
     "replay ID --json",
-    "chat --profile inline hello",
-    "chat --profile inline --stream hello-in-pieces",
-    "chat --profile gone hello",
-    "chat --profile lines hello",
-    "env",
+    "chat --profile inline --model m1 hello",
+    "chat --profile inline --model m1 --json hello",
+    "chat --profile file --model m1 --stream hello",
+    "chat --profile proxied --model m1 --stream hello",
+    "chat --profile gone --model m1 hello",
+    "chat --profile lines --model m1 hello",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,13 +269,22 @@ async fn every_source_is_kept_out_of_every_output() {
     let llm = "ai-request-transformer.llm";
     let transformed = bearer(planted("a profile's own text"))
         .without("aiproxy")
-        .line("aiproxy", format!("base_url = \"http://{}/v1\"", upstream.address))
+        .line(
+            "aiproxy",
+            format!("base_url = \"http://{}/v1\"", upstream.address),
+        )
         .line("ai-request-transformer", "prompt = \"Change it\"")
         .line(llm, "route_type = \"llm/v1/chat\"")
-        .line("ai-request-transformer.llm.auth", "header_name = \"Authorization\"")
         .line(
             "ai-request-transformer.llm.auth",
-            format!("header_value = \"Bearer {}\"", planted("a transformer's LLM")),
+            "header_name = \"Authorization\"",
+        )
+        .line(
+            "ai-request-transformer.llm.auth",
+            format!(
+                "header_value = \"Bearer {}\"",
+                planted("a transformer's LLM")
+            ),
         )
         .line("ai-request-transformer.llm.model", "provider = \"openai\"")
         .line("ai-request-transformer.llm.model", "name = \"gpt-4\"")
@@ -289,8 +299,12 @@ async fn every_source_is_kept_out_of_every_output() {
             "ai-proxy.auth",
             format!("aws_secret_access_key = \"{}\"", planted("AWS")),
         )
-        .line("ai-proxy.model.options", "bedrock.aws_region = \"eu-west-1\"");
-    let far = |text: &str| ProfileText::at(text).key("Authorization", "Bearer {vault://env/of-env-file}");
+        .line(
+            "ai-proxy.model.options",
+            "bedrock.aws_region = \"eu-west-1\"",
+        );
+    let far =
+        |text: &str| ProfileText::at(text).key("Authorization", "Bearer {vault://env/of-env-file}");
     let gone = param(planted("a parameter of the query"), "query")
         .line("aiproxy", format!("base_url = \"http://{nobody}/v1\""));
     let profiles = [
@@ -386,7 +400,12 @@ async fn every_source_is_kept_out_of_every_output() {
         .map(|summary| summary["id"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(ids.len(), 2 * profiles.len());
-    for path in ["/_aiproxy/exchanges", "/_aiproxy/metrics", "/_aiproxy/health", "/v1/models"] {
+    for path in [
+        "/_aiproxy/exchanges",
+        "/_aiproxy/metrics",
+        "/_aiproxy/health",
+        "/v1/models",
+    ] {
         let ask = Ask::get(path).header("authorization", &token);
         told.push((path.into(), ask.whole(&server).await.body));
     }
@@ -400,7 +419,11 @@ async fn every_source_is_kept_out_of_every_output() {
     )
     .unwrap();
     for line in COMMANDS {
-        let ids = if line.contains("ID") { ids.as_slice() } else { &ids[..1] };
+        let ids = if line.contains("ID") {
+            ids.as_slice()
+        } else {
+            &ids[..1]
+        };
         for id in ids {
             let args: Vec<&str> = line
                 .split(' ')
@@ -408,14 +431,28 @@ async fn every_source_is_kept_out_of_every_output() {
                 .collect();
             let mut command = server.world.aiproxy(args);
             command
-                .envs(variables.iter().map(|(name, value)| (*name, value.as_str())))
+                .envs(
+                    variables
+                        .iter()
+                        .map(|(name, value)| (*name, value.as_str())),
+                )
                 .env("RUST_LOG", "debug,aiproxy=trace")
                 .env("AIPROXY_SERVER", server.url());
             let ended = crate::support::Process::start(command).end();
             let what = format!("{line} ({id})");
-            assert!(!ended.stdout.is_empty() || !ended.stderr.is_empty(), "{what}");
-            assert!(!ended.stderr.contains("panicked"), "{what}: {}", ended.stderr);
-            told.push((what, format!("{}\n{}", ended.stdout, ended.stderr).into_bytes()));
+            assert!(
+                !ended.stdout.is_empty() || !ended.stderr.is_empty(),
+                "{what}"
+            );
+            assert!(
+                !ended.stderr.contains("panicked"),
+                "{what}: {}",
+                ended.stderr
+            );
+            told.push((
+                what,
+                format!("{}\n{}", ended.stdout, ended.stderr).into_bytes(),
+            ));
         }
     }
     told.push(("events".into(), tail.body.clone()));
@@ -439,8 +476,15 @@ async fn every_source_is_kept_out_of_every_output() {
         .iter()
         .map(|call| format!("{}{}", call.head, String::from_utf8_lossy(&call.body)))
         .collect();
-    for what in ["a profile's own text", "a variable", "a file", "--env-file", "a parameter of the query",
-        "a parameter of the body", "a transformer's LLM"] {
+    for what in [
+        "a profile's own text",
+        "a variable",
+        "a file",
+        "--env-file",
+        "a parameter of the query",
+        "a parameter of the body",
+        "a transformer's LLM",
+    ] {
         assert!(sent.contains(planted(what)), "{what} was never sent");
     }
     let mut found = Vec::new();
@@ -449,14 +493,21 @@ async fn every_source_is_kept_out_of_every_output() {
         for (source, secret) in PLANTED {
             for form in forms(secret) {
                 if let Some(at) = text.find(&form) {
-                    let from = (0..=at.saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at));
+                    let from = (0..=at.saturating_sub(200))
+                        .rev()
+                        .find(|at| text.is_char_boundary(*at));
                     let around: String = text[from.unwrap_or(0)..].chars().take(300).collect();
                     found.push(format!("{source} ({form}) in {name}: {around}"));
                 }
             }
         }
     }
-    assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{} places:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 /// A secret as it is, without its ends, and as other texts would hold it.

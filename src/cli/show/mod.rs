@@ -79,7 +79,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     if let Some(language) = args.language() {
         let stage = args.stage.unwrap_or(Stage::Client);
         let program = program(&detail, stage, language, &exchanges, term)?;
-        term.out(&program)?;
+        term.bytes(program.as_bytes())?;
     } else if args.events {
         events::print(&detail, args.json, term)?;
     } else if args.json {
