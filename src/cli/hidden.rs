@@ -3,7 +3,7 @@
 use crate::{
     exchange::Redactor,
     net::Environment,
-    profile::{Profile, Vault},
+    profile::{Profile, Secret, Vault},
 };
 
 /// Takes the keys of a profile, and the passwords of the environment's proxies, out of texts.
@@ -16,6 +16,6 @@ pub(super) fn redactor(profile: Option<&Profile>, vault: &dyn Vault) -> Redactor
         .filter_map(|(_, secret)| secret.resolve(vault).ok())
         .collect();
     let passwords = Environment::from_process().secrets();
-    let keys = keys.iter().map(|secret| secret.expose());
+    let keys = keys.iter().map(Secret::expose);
     Redactor::new(keys.chain(passwords.iter().map(String::as_str)))
 }

@@ -220,6 +220,11 @@ impl Term {
         }
     }
 
+    /// Writes what is wrong with a command line to stderr, which `--quiet` does not silence.
+    pub fn complain(&self, text: &str) {
+        self.say(text);
+    }
+
     /// Writes a line of an error to stderr.
     fn say(&self, text: &str) {
         if self.err_is_terminal {
