@@ -76,16 +76,36 @@ pub(super) struct Args {
     )]
     max_connections: usize,
     /// Seconds from a request's first byte to the end of its head, at most (0: no limit)
-    #[arg(long, value_name = "S", env = "AIPROXY_HEADER_TIMEOUT", default_value_t = 30)]
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_HEADER_TIMEOUT",
+        default_value_t = 30
+    )]
     header_timeout: u64,
     /// Seconds that a client may be silent inside a request's body (0: no limit)
-    #[arg(long, value_name = "S", env = "AIPROXY_BODY_TIMEOUT", default_value_t = 60)]
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_BODY_TIMEOUT",
+        default_value_t = 60
+    )]
     body_timeout: u64,
     /// Seconds in which a client has to take something of its answer (0: no limit)
-    #[arg(long, value_name = "S", env = "AIPROXY_SEND_TIMEOUT", default_value_t = 600)]
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_SEND_TIMEOUT",
+        default_value_t = 600
+    )]
     send_timeout: u64,
     /// Seconds that a connection may be without a request (0: no limit)
-    #[arg(long, value_name = "S", env = "AIPROXY_KEEP_ALIVE", default_value_t = 600)]
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_KEEP_ALIVE",
+        default_value_t = 600
+    )]
     keep_alive: u64,
     /// Most bytes of a request's head: its first line and all headers
     #[arg(long, value_name = "B", env = "AIPROXY_MAX_HEADER_SIZE", default_value_t = 64 << 10, value_parser = size)]

@@ -535,3 +535,6 @@ fn preflight_answer(parts: &Parts) -> Response<Body> {
     headers.insert("access-control-max-age", HeaderValue::from_static("600"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,10 +190,7 @@ impl Listening {
         if drained { 0 } else { left }
     }
 
-    async fn accept(
-        &self,
-        places: &mut Places,
-    ) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+    async fn accept(&self, places: &mut Places) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
         let place = places.next().await?;
         match self.listener.accept().await {
             Ok((stream, address)) => {

@@ -34,9 +34,7 @@ impl Wait {
         };
         let since = *self.since.get_or_insert_with(Instant::now);
         let end = since + limit.min(FOREVER);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(end)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         if timer.deadline() > end {
             timer.as_mut().reset(end);
         }

@@ -144,7 +144,14 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
     let serving = tokio::spawn(async move {
         let stopping = || ledger.hang_up();
         listening
-            .serve(app, Some(&workers), Terms::default(), DRAIN, stopped, stopping)
+            .serve(
+                app,
+                Some(&workers),
+                Terms::default(),
+                DRAIN,
+                stopped,
+                stopping,
+            )
             .await
     });
     let clock = Clock::start();
