@@ -6,7 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests may fail loudly"
+    clippy::print_stderr,
+    reason = "tests may fail loudly, and say what they could not try"
 )]
 
 #[path = "../support/mod.rs"]
