@@ -26,7 +26,7 @@ use aiproxy::{
     keys::{Fetching, Keys, Wanted},
     net,
     profile::{Places, Vault},
-    server::{self, App, Effects, Gate, Limits, Served, Workers},
+    server::{self, App, Effects, Gate, Limits, Served, Terms, Workers},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -247,7 +247,7 @@ impl Bench {
                     .serve(
                         app,
                         Some(&workers),
-                        10_000,
+                        Terms::default(),
                         Duration::from_secs(1),
                         until,
                         || {},

@@ -128,8 +128,13 @@ fn lift_limit(files: u64) -> io::Result<()> {
         .find_map(|line| line.strip_prefix("Max open files"))
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|number| number.parse::<u64>().ok());
-    if soft.is_none_or(|soft| soft >= files) || env::var_os(LIFTED).is_some() {
+    if soft.is_none_or(|soft| soft >= files) {
         return Ok(());
+    }
+    if env::var_os(LIFTED).is_some() {
+        let hard = soft.unwrap_or_default();
+        let why = format!("{files} open files are needed, and `ulimit -Hn` is {hard}");
+        return Err(io::Error::other(why));
     }
     let again = r#"ulimit -n "$(ulimit -Hn)"; exec "$0" "$@""#;
     let itself = env::current_exe()?;

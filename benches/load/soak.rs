@@ -332,6 +332,11 @@ fn flat(memory: &[f64], time: Duration, report: &mut Report) {
         "memory",
         format!("{middle:.1} MB in the middle third, {last:.1} MB in the last ({:+.1} %), {most:.1} MB at most", growth * 100.0),
     );
+    let tenths: Vec<String> = memory
+        .chunks(memory.len().div_ceil(10).max(1))
+        .map(|tenth| format!("{:.0}", mean(tenth)))
+        .collect();
+    report.row("memory by tenths", format!("{} MB", tenths.join(", ")));
     if time < SHORT {
         report.row("memory is held to", "nothing: the run is too short");
     } else {

@@ -119,8 +119,8 @@ pub(crate) struct Task {
     pub(crate) token: String,
 }
 
-/// How a token begins.
-pub(crate) const TOKEN: &str = "tok";
+/// How a token begins: as nothing else does that is in a request or an answer.
+pub(crate) const TOKEN: &str = "zqx";
 /// How long one is.
 pub(crate) const LENGTH: usize = TOKEN.len() + 16;
 
