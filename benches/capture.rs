@@ -27,7 +27,7 @@ use aiproxy::{
     keys::{Fetching, Keys, Wanted},
     net,
     profile::{Places, Vault},
-    server::{self, App, Effects, Gate, Limits, Served, Workers},
+    server::{self, App, Effects, Gate, Limits, Served, Terms, Workers},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -248,7 +248,7 @@ impl Bench {
                     .serve(
                         app,
                         Some(&workers),
-                        10_000,
+                        Terms::default(),
                         Duration::from_secs(1),
                         until,
                         || {},

@@ -7,7 +7,7 @@ use http::Request;
 use super::signals;
 use crate::{
     mock::{MODELS, Mock},
-    server::{self, Service},
+    server::{self, Service, Terms},
     term::{Exit, Ink, Problem, Term},
     transport::Body,
 };
@@ -56,7 +56,10 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         .serve(
             Arc::new(Answers(Mock)),
             None,
-            1024,
+            Terms {
+                max_connections: 1024,
+                ..Terms::default()
+            },
             Duration::from_secs(1),
             stop,
             || (),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     profile::{Profile, Secret, Vault},
-    server::{Gate, Limits, Served},
+    server::{Gate, Limits, Served, Terms},
     term::{Exit, Ink, Problem, Term},
 };
 
@@ -75,6 +75,44 @@ pub(super) struct Args {
         default_value_t = 10_000
     )]
     max_connections: usize,
+    /// Seconds from a request's first byte to the end of its head, at most (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_HEADER_TIMEOUT",
+        default_value_t = 30
+    )]
+    header_timeout: u64,
+    /// Seconds that a client may be silent inside a request's body (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_BODY_TIMEOUT",
+        default_value_t = 60
+    )]
+    body_timeout: u64,
+    /// Seconds in which a client has to take something of its answer (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_SEND_TIMEOUT",
+        default_value_t = 600
+    )]
+    send_timeout: u64,
+    /// Seconds that a connection may be without a request (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_KEEP_ALIVE",
+        default_value_t = 600
+    )]
+    keep_alive: u64,
+    /// Most bytes of a request's head: its first line and all headers
+    #[arg(long, value_name = "B", env = "AIPROXY_MAX_HEADER_SIZE", default_value_t = 64 << 10, value_parser = size)]
+    max_header_size: usize,
+    /// Most headers of a request
+    #[arg(long, value_name = "N", env = "AIPROXY_MAX_HEADERS", default_value_t = 100, value_parser = count)]
+    max_headers: usize,
     /// Most bytes of request bodies in memory, all requests together
     #[arg(long, value_name = "B", env = "AIPROXY_MAX_BODY_MEMORY", default_value_t = 512 << 20)]
     max_body_memory: usize,
@@ -91,12 +129,47 @@ impl Args {
         &self.profiles
     }
 
+    /// What clients' connections may take.
+    fn terms(&self) -> Terms {
+        Terms {
+            max_connections: self.max_connections,
+            header_timeout: seconds(self.header_timeout),
+            keep_alive: seconds(self.keep_alive),
+            send_timeout: seconds(self.send_timeout),
+            max_header_size: self.max_header_size,
+            max_headers: self.max_headers,
+        }
+    }
+
     /// What clients are asked for.
     pub(super) fn token(&self) -> Option<Secret> {
         let token = self.token.as_deref().map(str::trim);
         token
             .filter(|token| !token.is_empty())
             .map(|token| Secret::new(token.to_owned()))
+    }
+}
+
+/// A limit of time; 0 is none.
+fn seconds(number: u64) -> Option<Duration> {
+    (number > 0).then(|| Duration::from_secs(number))
+}
+
+/// The size of a head: a smaller one than 8 KiB would refuse what browsers and SDKs send, a larger one than 16 MiB is a mistake.
+fn size(text: &str) -> Result<usize, String> {
+    within(text, 8 << 10, 16 << 20)
+}
+
+/// The number of headers.
+fn count(text: &str) -> Result<usize, String> {
+    within(text, 16, 10_000)
+}
+
+fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        Ok(_) => Err(format!("it is not within {least} and {most}")),
+        Err(error) => Err(format!("{error}")),
     }
 }
 
@@ -108,6 +181,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         gate: gate(&args)?,
         limits: Limits {
             body_memory: args.max_body_memory,
+            body_timeout: seconds(args.body_timeout),
         },
         mock: args.mock,
         log_file: args.log_file.as_deref(),
@@ -116,6 +190,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         observers: Vec::new(),
         notes: *term,
     };
+    let terms = args.terms();
     let (listening, proxy) = proxy::open(setup, term).await?;
     let workers = proxy::workers()?;
     let stop = signals::stop();
@@ -142,7 +217,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         .serve(
             Arc::clone(&proxy.app),
             Some(&workers),
-            args.max_connections,
+            terms,
             patience,
             stop,
             stopping,

@@ -571,6 +571,10 @@ fn whole(exchange: &Exchange, stage: Stage, body: &Bytes, full: bool) -> Body {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        // Whatever held it broke: nobody cancelled anything.
+        if std::thread::panicking() {
+            self.failed("aiproxy broke inside this exchange: a bug, and stderr says where");
+        }
         self.finish();
     }
 }

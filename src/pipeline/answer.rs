@@ -109,7 +109,7 @@ pub(super) async fn whole(
         embeddings(&parts, request, decoded, plan, recorder)
     } else if is_heard(&parts, plan) {
         let told = recorder.hear(|sink| egress.hear_response(&body.inflated, sink));
-        told.or_else(|error| lenient(plan, &error))
+        told.or_else(|error| lenient(plan, &body.inflated, &error))
             .map_err(&failed)?;
         recorder.body(&body.inflated);
         forward(&parts, body, plan)
@@ -175,7 +175,7 @@ pub(super) fn read(
             .map_err(|error| error.to_string()),
     };
     let mut response = match decoded {
-        Err(reason) => lenient(plan, &reason).map(|()| ChatResponse::default())?,
+        Err(reason) => lenient(plan, body, &reason).map(|()| ChatResponse::default())?,
         Ok(response) => response,
     };
     if !plan.same_format {
@@ -197,8 +197,9 @@ fn is_heard(parts: &Parts, plan: &Plan) -> bool {
 }
 
 /// An answer that cannot be read. One that has failed is an answer too, where nobody has to understand it.
-fn lenient(plan: &Plan, reason: &dyn std::fmt::Display) -> Result<(), Fault> {
-    if plan.same_format && plan.operation == Operation::Responses {
+fn lenient(plan: &Plan, body: &[u8], reason: &dyn std::fmt::Display) -> Result<(), Fault> {
+    let goes_on = plan.same_format && plan.operation == Operation::Responses;
+    if goes_on && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
         return Ok(());
     }
     Err(unreadable(plan, reason))

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::{
     beside::{self, Beside},
     confine::confine,
     gate::{Gate, Origin},
+    guarded::{self, guarded},
     intake::{self, Budget, Held},
     listen::Peer,
     models, naming,
@@ -51,12 +52,15 @@ const EXCHANGE: HeaderName = HeaderName::from_static("x-aiproxy-exchange");
 pub struct Limits {
     /// Bytes of request bodies in flight, all together.
     pub body_memory: usize,
+    /// How long a client may be silent inside a request's body.
+    pub body_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             body_memory: 512 << 20,
+            body_timeout: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -115,7 +119,7 @@ impl App {
         } = effects;
         ledger.serve(served.names());
         hide(&ledger, &served, &*vault);
-        let budget = Budget::new(limits.body_memory);
+        let budget = Budget::new(limits);
         App {
             served: RwLock::new(Arc::new(served)),
             gate,
@@ -342,7 +346,9 @@ impl App {
         let read = way.target.is_read();
         // An LLM sees a whole body or none.
         if !read && !way.profile.has_transformer() {
-            return self.run(way, parts, Payload::Stream(body), slot).await;
+            let (body, stalled) = intake::paced(body, &self.budget);
+            let answer = self.run(way, parts, Payload::Stream(body), slot).await;
+            return answer.map_err(|failure| stalled.explains(failure));
         }
         if read && parts.method != Method::POST {
             intake::skip(&parts.headers, body);
@@ -418,7 +424,8 @@ impl App {
         let id = HeaderValue::from_str(exchange.as_str()).ok();
         let mut slot = Some(recorder);
         let ingress = way.ingress;
-        let mut response = match run(self, way, parts, &mut slot).await {
+        let answer = guarded(run(self, way, parts, &mut slot)).await;
+        let mut response = match answer.unwrap_or_else(|| Err(guarded::fault().into())) {
             Ok(response) => response,
             Err(mut failure) => {
                 let message = failure.fault.message.clone();
@@ -546,3 +553,6 @@ fn preflight_answer(parts: &Parts) -> Response<Body> {
     headers.insert("access-control-max-age", HeaderValue::from_static("600"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,15 +32,12 @@ use super::{
 use crate::{
     exchange::Filter,
     profile::Secret,
-    server::{Gate, Limits},
+    server::{Gate, Limits, Terms},
     term::{Exit, Problem, Term},
 };
 
 /// How long exchanges may take that are still under way when the program has ended.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// Most connections of a program at once.
-const MOST: usize = 10_000;
 
 /// Run a program with its SDKs pointed at aiproxy.
 ///
@@ -147,7 +144,14 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
     let serving = tokio::spawn(async move {
         let stopping = || ledger.hang_up();
         listening
-            .serve(app, Some(&workers), MOST, DRAIN, stopped, stopping)
+            .serve(
+                app,
+                Some(&workers),
+                Terms::default(),
+                DRAIN,
+                stopped,
+                stopping,
+            )
             .await
     });
     let clock = Clock::start();
