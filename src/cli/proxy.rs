@@ -15,8 +15,10 @@ use super::{
 };
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
+    net,
     profile::{Profile, Vault},
     server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
+    telemetry::{self, Telemetry},
     term::{Problem, Term},
 };
 
@@ -56,6 +58,7 @@ pub(super) struct Proxy {
     pub(super) ledger: Arc<Ledger>,
     pub(super) vault: Arc<dyn Vault>,
     log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
     keeper: Keeper,
     /// The other commands find it by this until it ends.
     announced: Option<Announced>,
@@ -83,9 +86,12 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ..setup.gate
     };
     let keeper = keeper(setup.record, &profiles, term)?;
+    let telemetry = telemetry(&*vault, address, term)?;
     let log_feed = log.as_ref().map(RequestLog::observer);
+    let spans = telemetry.as_ref().map(|(telemetry, _)| telemetry.observer());
     let observers = log_feed
         .into_iter()
+        .chain(spans)
         .chain([keeper.observer()])
         .chain(setup.observers)
         .collect();
@@ -93,6 +99,10 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     if let Some(token) = &token {
         ledger.hide_value(token.expose());
     }
+    let telemetry = telemetry.map(|(telemetry, settings)| {
+        settings.secrets().for_each(|value| ledger.hide_value(value));
+        telemetry
+    });
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,
@@ -113,6 +123,7 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ledger,
         vault,
         log,
+        telemetry,
         keeper,
         announced: announce(&entry, term),
     };
@@ -128,7 +139,7 @@ impl Proxy {
     /// Ends what its listener left, once that serves no more.
     pub(super) async fn close(self) {
         drop(self.app);
-        flush(self.log, self.keeper, &self.ledger).await;
+        flush(self.log, self.telemetry, self.keeper, &self.ledger).await;
         drop(self.announced);
     }
 }
@@ -196,24 +207,63 @@ fn request_log(file: Option<&Path>) -> Result<Option<RequestLog>, Problem> {
     Ok(Some(log))
 }
 
+/// What sends spans, if the environment names an endpoint for them.
+fn telemetry(
+    vault: &dyn Vault,
+    address: SocketAddr,
+    term: &Term,
+) -> Result<Option<(Telemetry, telemetry::Settings)>, Problem> {
+    let read = telemetry::Settings::read(&|name| vault.env(name));
+    for warning in &read.warnings {
+        term.warn(warning);
+    }
+    let Some(settings) = read.settings else {
+        return Ok(None);
+    };
+    // Not the upstreams' own client: the mock may stand in for that.
+    let net = net::Client::new(net::Environment::from_process());
+    net.set_listeners(vec![address]);
+    let telemetry = Telemetry::start(settings.clone(), Arc::new(net))
+        .map_err(|error| Problem::new(format!("cannot start telemetry: {error}")))?;
+    let content = if settings.has_content() {
+        ", with what was said"
+    } else {
+        ""
+    };
+    term.note(&format!("spans go to {}{content}", settings.place()));
+    Ok(Some((telemetry, settings)))
+}
+
 /// Whether people read a line for each request on stderr.
 pub(super) fn tells_requests() -> bool {
     tracing::enabled!(target: exchange::TARGET, tracing::Level::INFO)
 }
 
 /// Ends the log with a line for every exchange. Those that were cut close their records a moment later.
-async fn flush(log: Option<RequestLog>, keeper: Keeper, ledger: &Ledger) {
+async fn flush(
+    log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
+    keeper: Keeper,
+    ledger: &Ledger,
+) {
     for _ in 0..100 {
         if ledger.live() == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Beside the others: it waits for another machine.
+    let sent = tokio::task::spawn_blocking(move || {
+        telemetry.is_none_or(|telemetry| telemetry.close(FLUSH))
+    });
     let closed = tokio::task::spawn_blocking(move || {
         let kept = keeper.close(FLUSH);
         (log.is_none_or(|log| log.close(FLUSH)), kept)
     });
     let (logged, kept) = closed.await.unwrap_or_default();
+    if !sent.await.unwrap_or_default() {
+        tracing::warn!("not all spans were sent");
+    }
     if !logged {
         tracing::warn!("the request log is not complete");
     }
