@@ -88,7 +88,9 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     let keeper = keeper(setup.record, &profiles, term)?;
     let telemetry = telemetry(&*vault, address, term)?;
     let log_feed = log.as_ref().map(RequestLog::observer);
-    let spans = telemetry.as_ref().map(|(telemetry, _)| telemetry.observer());
+    let spans = telemetry
+        .as_ref()
+        .map(|(telemetry, _)| telemetry.observer());
     let observers = log_feed
         .into_iter()
         .chain(spans)
@@ -100,7 +102,9 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ledger.hide_value(token.expose());
     }
     let telemetry = telemetry.map(|(telemetry, settings)| {
-        settings.secrets().for_each(|value| ledger.hide_value(value));
+        settings
+            .secrets()
+            .for_each(|value| ledger.hide_value(value));
         telemetry
     });
     let app = Arc::new(App::new(

@@ -21,7 +21,9 @@ struct Asked<'a>(Vec<&'a Map<String, Value>>);
 impl<'a> Asked<'a> {
     fn of(body: &'a Value) -> Option<Asked<'a>> {
         let body = body.as_object()?;
-        let inner = PLACES.iter().filter_map(|place| body.get(*place)?.as_object());
+        let inner = PLACES
+            .iter()
+            .filter_map(|place| body.get(*place)?.as_object());
         Some(Asked(std::iter::once(body).chain(inner).collect()))
     }
 

@@ -255,6 +255,5 @@ fn said(body: &[u8]) -> String {
 /// The beginning of a text, on one line.
 fn line(text: &str) -> String {
     let text = text.trim().chars().take(200);
-    text.map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -75,7 +75,10 @@ pub(super) fn rejected(response: &[u8]) -> Option<(u64, String)> {
         count => count.as_u64(),
     });
     let why = partial.get("errorMessage").and_then(Json::as_str);
-    Some((count.unwrap_or_default(), why.unwrap_or_default().to_owned()))
+    Some((
+        count.unwrap_or_default(),
+        why.unwrap_or_default().to_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ pub(super) fn put(span: &mut Span, exchange: &Exchange) {
     let body = exchange
         .body(Stage::RequestTransformed)
         .or_else(|| exchange.body(Stage::Client));
-    let reads = exchange.trace.as_ref().and_then(|trace| trace.reads.clone());
+    let reads = exchange
+        .trace
+        .as_ref()
+        .and_then(|trace| trace.reads.clone());
     if let (Some(body), Some(reads)) = (body, reads)
         && let Some(chat) = reads.chat(&body)
     {
@@ -158,10 +161,7 @@ pub(super) fn finishes(exchange: &Exchange) -> Vec<String> {
         }
     }
     choices.sort_by_key(|(choice, _)| *choice);
-    choices
-        .into_iter()
-        .map(|(_, why)| why.to_owned())
-        .collect()
+    choices.into_iter().map(|(_, why)| why.to_owned()).collect()
 }
 
 /// The conventions' words.

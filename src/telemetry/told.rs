@@ -247,7 +247,9 @@ impl Told<'_> {
 }
 
 fn nanos(at: SystemTime) -> u64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -302,7 +304,10 @@ fn provider<'a>(name: &'a str, host: &str) -> &'a str {
 fn error(exchange: &Exchange) -> String {
     let kind = exchange.error_kind().unwrap_or(ErrorKind::Other);
     let status = exchange.upstream_status;
-    status_or(status.filter(|_| kind != ErrorKind::Transformer), kind.name())
+    status_or(
+        status.filter(|_| kind != ErrorKind::Transformer),
+        kind.name(),
+    )
 }
 
 fn status_or(status: Option<u16>, word: &str) -> String {

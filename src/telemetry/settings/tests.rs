@@ -85,7 +85,10 @@ fn what_is_wrong_falls_back_to_the_usual() {
         ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,secret-without-name,b=%zz"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a=1,secret-without-name,b=%zz",
+        ),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=1,b"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
         (CONTENT, "EVENT_ONLY"),
@@ -134,7 +137,12 @@ fn headers_are_decoded_and_secret() {
     assert_eq!(warnings, Vec::<String>::new());
     let secrets: Vec<&str> = settings.secrets().collect();
     assert_eq!(secrets, ["Bearer sk-1", "a=b"]);
-    assert!(settings.headers.iter().all(|(_, value)| value.is_sensitive()));
+    assert!(
+        settings
+            .headers
+            .iter()
+            .all(|(_, value)| value.is_sensitive())
+    );
     assert!(!format!("{settings:?}").contains("sk-1"));
 }
 
@@ -174,7 +182,10 @@ fn samplers_and_propagators_are_known_by_their_names() {
     ] {
         let (settings, warnings) = with(&[("OTEL_TRACES_SAMPLER", name), quarter]);
         let tracing = settings.tracing;
-        assert_eq!((tracing.sampler, tracing.parent_based), (sampler, parent_based));
+        assert_eq!(
+            (tracing.sampler, tracing.parent_based),
+            (sampler, parent_based)
+        );
         assert!(tracing.propagates && warnings.is_empty());
     }
     let (settings, _) = with(&[("OTEL_PROPAGATORS", "b3,baggage")]);
