@@ -78,6 +78,8 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         .await
         .map_err(|error| taken(setup.listen, &error))?;
     let address = listening.address();
+    // Before the mock's keys stand for every variable.
+    let telemetry = telemetry(&*vault, address, term)?;
     let effects = effects(vec![address], vault, setup.mock);
     let vault = Arc::clone(&effects.vault);
     let token = setup.gate.token.clone();
@@ -86,7 +88,6 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ..setup.gate
     };
     let keeper = keeper(setup.record, &profiles, term)?;
-    let telemetry = telemetry(&*vault, address, term)?;
     let log_feed = log.as_ref().map(RequestLog::observer);
     let spans = telemetry
         .as_ref()

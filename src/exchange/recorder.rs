@@ -314,7 +314,11 @@ impl Recorder {
         let [_, routed, _] = &mut exchange.numbers;
         *routed = seq;
         let (id, model) = (exchange.id, &exchange.model);
-        tracing::debug!("{id} sent to {} {model:?}", exchange.provider);
+        tracing::debug!(
+            "{id} sent to {} {:?}",
+            exchange.provider,
+            self.ledger.redactor().redact(model)
+        );
     }
 
     /// The upstream's headers are there; a connection made for it took so long, after so many that had closed.

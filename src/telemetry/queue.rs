@@ -48,6 +48,8 @@ struct State {
     since: Option<Instant>,
     /// Exchanges whose spans were not taken.
     lost: u64,
+    /// Some found no place here, and that has been said.
+    overflowed: bool,
     stop: bool,
     ended: bool,
 }
@@ -74,7 +76,7 @@ impl Queue {
             || state.bytes.saturating_add(weight) > MOST_WAITING;
         if full || state.ended {
             state.lost += 1;
-            let first = state.lost == 1;
+            let first = !std::mem::replace(&mut state.overflowed, true);
             drop(state);
             if first {
                 tracing::warn!("telemetry cannot keep up: spans are dropped");

@@ -1,3 +1,9 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::HeaderMap;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value as Any,
     trace::v1::Span as Wire,
@@ -8,6 +14,11 @@ use serde_json::json;
 use super::{
     asked, json, protobuf,
     span::{Kind, Span, Value},
+    told,
+};
+use crate::exchange::{
+    Exchange, Ledger, Observer, Recorder, Redactor,
+    trace::{Sampler, Tracing},
 };
 
 fn one() -> Span {
@@ -201,5 +212,85 @@ fn settings_are_found_in_every_format() {
         json!({"temperature": "hot", "stop": null, "n": 1}),
     ] {
         assert!(told(odd.clone()).is_empty(), "{odd}");
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Clone, Default)]
+struct Keeps(Arc<Mutex<Vec<Span>>>);
+
+impl Observer for Keeps {
+    fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>) {
+        self.0
+            .lock()
+            .unwrap()
+            .extend(told::spans(exchange, redactor));
+    }
+
+    fn tracing(&self) -> Option<Tracing> {
+        Some(Tracing {
+            sampler: Sampler::On,
+            parent_based: true,
+            propagates: true,
+            content: false,
+        })
+    }
+}
+
+/// The spans of an exchange.
+fn spans_of(run: impl FnOnce(Recorder)) -> Vec<Span> {
+    let keeps = Keeps::default();
+    let ledger = Ledger::keeping(vec![Box::new(keeps.clone())], 1 << 20);
+    let recorder = ledger.open("up".into());
+    recorder.trace(&HeaderMap::new());
+    run(recorder);
+    let mut spans = keeps.0.lock().unwrap();
+    std::mem::take(&mut *spans)
+}
+
+fn value(span: &Span, name: &str) -> Option<Value> {
+    let found = span.attributes.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.clone())
+}
+
+#[test]
+fn a_request_that_was_sent_again_says_how_often() {
+    for (resent, expected) in [(0, None), (2, Some(Value::Int(2)))] {
+        let spans = spans_of(|mut recorder| {
+            recorder.routed("openai", "llm/v1/chat", "m");
+            recorder.sent();
+            recorder.answered(200, Some((Duration::ZERO, resent)));
+            recorder.responding(200);
+            recorder.close();
+        });
+        assert_eq!(spans.len(), 2, "{spans:?}");
+        assert_eq!(value(&spans[1], "http.request.resend_count"), expected);
+    }
+}
+
+#[test]
+fn providers_go_by_the_names_of_the_conventions() {
+    for (provider, operation, name, expected) in [
+        ("openai", "llm/v1/chat", "chat m", "openai"),
+        ("azure", "llm/v1/responses", "chat m", "azure.ai.openai"),
+        ("gemini", "llm/v1/embeddings", "embeddings m", "gcp.gemini"),
+        (
+            "mistral",
+            "llm/v1/completions",
+            "text_completion m",
+            "mistral_ai",
+        ),
+        ("xai", "llm/v1/chat", "chat m", "x_ai"),
+        ("huggingface", "llm/v1/chat", "chat m", "huggingface"),
+    ] {
+        let spans = spans_of(|mut recorder| {
+            recorder.routed(provider, operation, "m");
+            recorder.close();
+        });
+        assert_eq!(spans[0].name, name);
+        assert_eq!(
+            value(&spans[0], "gen_ai.provider.name"),
+            Some(Value::from(expected))
+        );
     }
 }

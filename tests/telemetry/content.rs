@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Collector, pair,
+    Collector, ended, pair,
     support::{
         Ask, DONE, ProfileText, STREAM_HEAD, Server, Setup, Upstream, completion, delta,
         json_response, role, stop,
@@ -238,9 +238,7 @@ async fn planted_secrets_are_in_no_span() {
     // Nor is it told by the server.
     let told = Ask::get("/_aiproxy/exchanges/last").whole(&server).await;
     assert!(!told.text().contains(OTLP));
-    let Server { process, .. } = server;
-    process.signal("TERM");
-    let finished = process.end().exits(0);
+    let finished = ended(server).await;
     for text in [finished.stdout, finished.stderr] {
         assert!(!text.contains(OTLP) && !text.contains(KEY), "{text}");
     }

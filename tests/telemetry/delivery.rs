@@ -8,21 +8,14 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use crate::{
-    Collector,
+    Collector, ended,
     support::{
-        Ask, Finished, ProfileText, Server, Setup, Upstream, chat, completion, json_response,
-        response,
+        Ask, ProfileText, Server, Setup, Upstream, chat, completion, json_response, response,
     },
 };
 
 async fn fine() -> Upstream {
     Upstream::answering(json_response(200, completion("fine"))).await
-}
-
-fn ended(server: Server) -> Finished {
-    let Server { process, .. } = server;
-    process.signal("TERM");
-    process.end().exits(0)
 }
 
 /// A server that sends nothing by itself before it ends.
@@ -42,7 +35,7 @@ async fn json_compressed_and_with_headers() {
         .variable("OTEL_SERVICE_NAME", "mine");
     let server = collector.of(setup).start();
     Ask::chat(chat(r#""n":2"#)).whole(&server).await;
-    let finished = ended(server);
+    let finished = ended(server).await;
     assert!(
         finished
             .stderr
@@ -104,7 +97,7 @@ async fn what_waits_is_sent_at_the_end() {
         Ask::chat(chat("")).whole(&server).await;
     }
     assert!(collector.spans().is_empty());
-    let finished = ended(server);
+    let finished = ended(server).await;
     assert_eq!(collector.spans().len(), 6);
     assert_eq!(collector.requests().len(), 1);
     assert!(!finished.stderr.contains("not all"), "{}", finished.stderr);
@@ -125,7 +118,7 @@ async fn a_batch_is_sent_when_it_is_full() {
     for message in collector.messages() {
         assert!(message.resource_spans[0].scope_spans[0].spans.len() <= 4);
     }
-    ended(server);
+    ended(server).await;
 }
 
 #[tokio::test]
@@ -147,7 +140,7 @@ async fn an_endpoint_that_is_down_is_said_once_and_slows_nobody() {
         assert!(server.process.runs());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let finished = ended(server);
+    let finished = ended(server).await;
     assert_eq!(
         finished.stderr.matches(said).count(),
         1,
@@ -194,7 +187,7 @@ async fn an_endpoint_that_comes_back_gets_what_waited() {
     let spans = collector.spans();
     // The same spans, twice.
     assert_eq!((spans.len(), &spans[0].id), (4, &spans[2].id));
-    let finished = ended(server);
+    let finished = ended(server).await;
     let stderr = &finished.stderr;
     assert!(stderr.contains("it answered 503: busy [2J"), "{stderr:?}");
     assert!(stderr.contains("spans are taken again by"), "{stderr}");
@@ -213,7 +206,7 @@ async fn what_cannot_be_taken_is_not_sent_again() {
     let setup = Server::setup().profile("up", &ProfileText::openai(&upstream));
     let server = patient(collector.of(setup)).start();
     Ask::chat(chat("")).whole(&server).await;
-    let finished = ended(server);
+    let finished = ended(server).await;
     assert_eq!(collector.requests().len(), 1);
     for said in [
         "it answered 400: no such tenant",
@@ -241,7 +234,7 @@ async fn what_is_refused_though_the_rest_is_taken_is_said() {
         Ask::chat(chat("")).whole(&server).await;
         collector.wait(count).await;
     }
-    let finished = ended(server);
+    let finished = ended(server).await;
     let said = "did not take 1 spans: too old";
     assert_eq!(
         finished.stderr.matches(said).count(),
@@ -270,7 +263,7 @@ async fn an_endpoint_that_hangs_holds_up_neither_requests_nor_the_end() {
     for _ in 0..5 {
         assert_eq!(Ask::chat(chat("")).whole(&server).await.status, 200);
     }
-    let finished = ended(server);
+    let finished = ended(server).await;
     let full = "telemetry cannot keep up: spans are dropped";
     assert_eq!(
         finished.stderr.matches(full).count(),

@@ -227,7 +227,11 @@ async fn another_provider_goes_by_its_own_name() {
     let collector = Collector::start().await;
     let profile = ProfileText::at(&format!("http://{}", upstream.address))
         .line("ai-proxy.model", "provider = \"anthropic\"")
-        .line("ai-proxy.model", "name = \"claude-x\"");
+        .line("ai-proxy.model", "name = \"claude-x\"")
+        .line(
+            "ai-proxy.model.options",
+            "anthropic_version = \"2023-06-01\"",
+        );
     let server = collector
         .of(Server::setup().profile("up", &profile))
         .start();

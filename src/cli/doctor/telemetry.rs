@@ -3,7 +3,7 @@
 use super::{Check, Status};
 use crate::{net, profile::Vault, telemetry};
 
-/// What the `OTEL_*` variables come to, and, unless nothing is to be asked over the network, whether the endpoint takes spans.
+/// What the `OTEL_*` variables come to, if they ask for spans, and, unless nothing is to be asked over the network, whether the endpoint takes spans.
 pub(super) async fn check(
     vault: &dyn Vault,
     environment: &net::Environment,
@@ -18,16 +18,6 @@ pub(super) async fn check(
         .map(|warning| check("environment", Status::Warn, warning))
         .collect();
     let Some(settings) = read.settings else {
-        if checks.is_empty() {
-            checks.push(check(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                Status::Ok,
-                match vault.env("OTEL_EXPORTER_OTLP_ENDPOINT") {
-                    Some(_) => "switched off, so no spans are sent".into(),
-                    None => "not set, so no spans are sent".into(),
-                },
-            ));
-        }
         return checks;
     };
     let place = settings.place();
