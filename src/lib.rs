@@ -2,7 +2,8 @@
 //!
 //! A pure core inside thin edges. `wire` cuts bytes into messages, `dialect` reads and writes them in terms of the canonical model in
 //! `llm`, `provider` knows where they go. `profile` is what people configure. `pipeline` runs a request through all of these: prepare,
-//! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened.
+//! send, finish. `net` and `mock` are the two ways for bytes to leave, both a [`transport::Transport`]; `exchange` records what happened,
+//! `telemetry` sends that on as spans.
 //! `diff` says what changed between two bodies. `server` listens, `cli` and `term` talk to people.
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod pipeline;
 pub mod profile;
 pub mod provider;
 pub mod server;
+pub mod telemetry;
 pub mod term;
 pub mod transport;
 pub mod wire;

@@ -26,6 +26,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub struct Connected {
     /// From the connector's first step to the connection, TLS included.
     pub took: Duration,
+    /// How many connections were found closed before the request was sent, so that it took another one.
+    pub resent: u32,
 }
 
 /// Nobody charges for this response: the mock answered in somebody's place. An extension of the response.

@@ -57,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
+    ("telemetry", &["exchange", "llm", "transport"]),
     ("term", &["diff", "profile"]),
     ("cli", &["*"]),
 ];

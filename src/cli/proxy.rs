@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
-    net::Environment,
+    net::{self, Environment},
     profile::{Profile, Vault},
     server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
+    telemetry::{self, Telemetry},
     term::{Problem, Term, sanitize},
 };
 
@@ -57,6 +58,7 @@ pub(super) struct Proxy {
     pub(super) ledger: Arc<Ledger>,
     pub(super) vault: Arc<dyn Vault>,
     log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
     keeper: Keeper,
     /// The other commands find it by this until it ends.
     announced: Option<Announced>,
@@ -80,6 +82,8 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         .await
         .map_err(|error| taken(setup.listen, &error))?;
     let address = listening.address();
+    // Before the mock's keys stand for every variable.
+    let telemetry = telemetry(&*vault, address, term)?;
     let effects = effects(vec![address], vault, setup.mock);
     let vault = Arc::clone(&effects.vault);
     let token = setup.gate.token.clone();
@@ -89,8 +93,12 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     };
     let keeper = keeper(setup.record, &profiles, term)?;
     let log_feed = log.as_ref().map(RequestLog::observer);
+    let spans = telemetry
+        .as_ref()
+        .map(|(telemetry, _)| telemetry.observer());
     let observers = log_feed
         .into_iter()
+        .chain(spans)
         .chain([keeper.observer()])
         .chain(setup.observers)
         .collect();
@@ -101,6 +109,12 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     for secret in Environment::from_process().secrets() {
         ledger.hide_value(&secret);
     }
+    let telemetry = telemetry.map(|(telemetry, settings)| {
+        settings
+            .secrets()
+            .for_each(|value| ledger.hide_value(value));
+        telemetry
+    });
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,
@@ -121,6 +135,7 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ledger,
         vault,
         log,
+        telemetry,
         keeper,
         announced: announce(&entry, term),
     };
@@ -136,7 +151,7 @@ impl Proxy {
     /// Ends what its listener left, once that serves no more.
     pub(super) async fn close(self) {
         drop(self.app);
-        flush(self.log, self.keeper, &self.ledger).await;
+        flush(self.log, self.telemetry, self.keeper, &self.ledger).await;
         drop(self.announced);
     }
 }
@@ -211,24 +226,63 @@ fn request_log(file: Option<&Path>) -> Result<Option<RequestLog>, Problem> {
     Ok(Some(log))
 }
 
+/// What sends spans, if the environment names an endpoint for them.
+fn telemetry(
+    vault: &dyn Vault,
+    address: SocketAddr,
+    term: &Term,
+) -> Result<Option<(Telemetry, telemetry::Settings)>, Problem> {
+    let read = telemetry::Settings::read(&|name| vault.env(name));
+    for warning in &read.warnings {
+        term.warn(warning);
+    }
+    let Some(settings) = read.settings else {
+        return Ok(None);
+    };
+    // Not the upstreams' own client: the mock may stand in for that.
+    let net = net::Client::new(net::Environment::from_process());
+    net.set_listeners(vec![address]);
+    let telemetry = Telemetry::start(settings.clone(), Arc::new(net))
+        .map_err(|error| Problem::new(format!("cannot start telemetry: {error}")))?;
+    let content = if settings.has_content() {
+        ", with what was said"
+    } else {
+        ""
+    };
+    term.note(&format!("spans go to {}{content}", settings.place()));
+    Ok(Some((telemetry, settings)))
+}
+
 /// Whether people read a line for each request on stderr.
 pub(super) fn tells_requests() -> bool {
     tracing::enabled!(target: exchange::TARGET, tracing::Level::INFO)
 }
 
 /// Ends the log with a line for every exchange. Those that were cut close their records a moment later.
-async fn flush(log: Option<RequestLog>, keeper: Keeper, ledger: &Ledger) {
+async fn flush(
+    log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
+    keeper: Keeper,
+    ledger: &Ledger,
+) {
     for _ in 0..100 {
         if ledger.live() == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Beside the others: it waits for another machine.
+    let sent = tokio::task::spawn_blocking(move || {
+        telemetry.is_none_or(|telemetry| telemetry.close(FLUSH))
+    });
     let closed = tokio::task::spawn_blocking(move || {
         let kept = keeper.close(FLUSH);
         (log.is_none_or(|log| log.close(FLUSH)), kept)
     });
     let (logged, kept) = closed.await.unwrap_or_default();
+    if !sent.await.unwrap_or_default() {
+        tracing::warn!("not all spans were sent");
+    }
     if !logged {
         tracing::warn!("the request log is not complete");
     }

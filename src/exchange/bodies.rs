@@ -38,7 +38,7 @@ fn size_of(exchange: &Exchange, stage: Stage) -> u64 {
 }
 
 /// What is kept of a body, and whether that is not all.
-fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
+pub(super) fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
     match body {
         Body::Whole(kept) => (kept.bytes().to_vec(), kept.is_cut()),
         Body::Pieces(pieces) => (pieces.joined().0, pieces.is_cut()),

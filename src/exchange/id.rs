@@ -13,7 +13,7 @@ impl ExchangeId {
     /// A new one.
     #[must_use]
     pub fn random() -> ExchangeId {
-        ExchangeId(random_bytes().map(|byte| {
+        ExchangeId(random::<10>().map(|byte| {
             ALPHABET
                 .get(usize::from(byte & 31))
                 .copied()
@@ -38,9 +38,10 @@ thread_local! {
     static STORE: RefCell<Store> = const { RefCell::new(Store { bytes: [0; 320], left: 0 }) };
 }
 
-fn random_bytes() -> [u8; 10] {
+/// So many random bytes, of those in store.
+pub(super) fn random<const N: usize>() -> [u8; N] {
     let stored = STORE.with_borrow_mut(|store| {
-        if store.left < 10 {
+        if store.left < N {
             getrandom::fill(&mut store.bytes).ok()?;
             store.left = store.bytes.len();
         }
@@ -54,7 +55,7 @@ fn random_bytes() -> [u8; 10] {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos();
-        let mut bytes = [0; 10];
+        let mut bytes = [0; N];
         for (byte, part) in bytes.iter_mut().zip(now.to_le_bytes()) {
             *byte = part;
         }

@@ -3,7 +3,7 @@
 //! A [`Recorder`] belongs to whoever owns the request: the handler, then the response's body. Dropping it closes the record, so a client
 //! that hangs up is [`Outcome::Cancelled`] with no code for it. The [`Ledger`] keeps the records of a process under a budget of bytes, and
 //! tells [`Listener`]s what happens while it happens; a [`RequestLog`] writes each down. Forms for programs are in [`told`]. It imports
-//! `llm`.
+//! `llm`. Where spans are wanted, a record knows its place in a [`trace`].
 
 mod bodies;
 mod bus;
@@ -31,6 +31,7 @@ mod render;
 mod spoken;
 mod stages;
 pub mod told;
+pub mod trace;
 
 pub use bus::{Heard, Listener};
 pub use estimate::{Prompt, tokens};

@@ -13,6 +13,7 @@ use super::{
         take_stage, take_text,
     },
     pieces::Pieces,
+    trace::CallTrace,
 };
 use crate::llm::Usage;
 
@@ -358,6 +359,8 @@ pub struct LlmCall {
     pub seq: u64,
     /// Microseconds from the exchange's beginning to its end.
     pub at: u64,
+    /// Its place in a trace, where spans are wanted.
+    pub trace: Option<Box<CallTrace>>,
 }
 
 impl LlmCall {

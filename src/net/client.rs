@@ -202,12 +202,13 @@ impl Client {
             progress: &progress,
             connected: Duration::ZERO,
         };
-        for _ in 0..MAX_ATTEMPTS {
+        for (_, resent) in (0..MAX_ATTEMPTS).zip(0..) {
             match once.send(request).await {
                 Ok((response, own, exchange)) => {
                     let mut response = received(response, own, exchange, cut);
                     response.extensions_mut().insert(Connected {
                         took: once.connected,
+                        resent,
                     });
                     return Ok(response);
                 }

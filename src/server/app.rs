@@ -420,6 +420,7 @@ impl App {
         let recorder = self.ledger.open(Arc::clone(&way.profile.name));
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         recorder.received(peer, &parts.method, parts.uri.path());
+        recorder.trace(&parts.headers);
         let exchange = recorder.id();
         let id = HeaderValue::from_str(exchange.as_str()).ok();
         let mut slot = Some(recorder);

@@ -19,7 +19,7 @@ use std::{fmt::Write as _, time::Duration};
 pub(crate) use client::{Ask, Client, End, Headers, Reply};
 pub(crate) use h2::H2;
 pub(crate) use profile::ProfileText;
-pub(crate) use server::{Finished, Process, Server, World, signal};
+pub(crate) use server::{Finished, Process, Server, Setup, World, signal};
 pub(crate) use upstream::{Call, Upstream};
 
 /// How long anything may take that has to happen.

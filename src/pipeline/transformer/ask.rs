@@ -131,7 +131,7 @@ pub(super) async fn rewrite(
 async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> Outcome<Ready> {
     let transformer = job.transformer;
     let proxy = proxy(&transformer);
-    let inbound = inbound(job);
+    let mut inbound = inbound(job);
     let operation = Operation::Chat;
     let mut route = route::route_to(&proxy, None, &job.client, operation)?;
     let nothing =
@@ -149,6 +149,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
     let takes_system = egress.is_none_or(|egress| egress.takes_system(&decided.model));
     let messages = messages(transformer.prompt, text, takes_system);
     let body = Bytes::from(json!({"messages": messages, "stream": false}).to_string());
+    let trace = recorder.trace_call(&mut inbound.headers, &body);
     let request = checks::check(&inbound, &body)?;
     let secrets =
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
@@ -178,6 +179,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
         model: decided.model.clone(),
         url: masked_url(&url, param.as_slice()),
         pattern: transformer.pattern.map(str::to_owned),
+        trace,
         ..LlmCall::default()
     };
     let log = CallLog {
