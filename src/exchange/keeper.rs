@@ -88,10 +88,11 @@ impl Keeper {
 }
 
 impl Observer for Keeper {
+    fn wants(&self, exchange: &Exchange) -> bool {
+        self.shared.all || exchange.recorded
+    }
+
     fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>) {
-        if !self.shared.all && !exchange.recorded {
-            return;
-        }
         let Some(history) = self.history() else {
             return;
         };

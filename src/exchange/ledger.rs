@@ -15,11 +15,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     ExchangeId,
     bus::{Bus, Heard, Listener},
+    done::{Done, Key},
     filter::Filter,
     live::Live,
     metrics::{Connections, Measured, Metrics},
     notices,
-    packed::Shelf,
     record::Exchange,
     recorder::Recorder,
     redact::Redactor,
@@ -44,6 +44,11 @@ const MOST_SECRETS: usize = 1024;
 pub trait Observer: Send + Sync {
     /// Takes a finished exchange, and what takes secrets out of it. Runs on the request's own thread: it must not wait.
     fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>);
+
+    /// Whether it wants to be told of this one.
+    fn wants(&self, _exchange: &Exchange) -> bool {
+        true
+    }
 
     /// Whether it wants what a profile's `logging` asks for. Otherwise nobody collects it.
     fn reads_bodies(&self) -> bool {
@@ -71,16 +76,6 @@ pub struct Ledger {
     bus: Arc<Bus>,
     secrets: RwLock<Secrets>,
     metrics: Metrics,
-}
-
-/// Exchanges that ended, the oldest first.
-#[derive(Default)]
-struct Done {
-    kept: VecDeque<Arc<Exchange>>,
-    /// What they hold, as far as it is packed.
-    shelf: Shelf,
-    /// The end of the youngest that is not kept any more.
-    forgotten: u64,
 }
 
 #[derive(Default)]
@@ -235,17 +230,11 @@ impl Ledger {
     fn forget(&self) {
         while self.held.load(Ordering::Relaxed) > self.memory {
             // Freeing takes longer than forgetting: others need not wait for it.
-            let oldest = {
-                let mut done = lock(&self.done);
-                let Some(oldest) = done.kept.pop_front() else {
-                    break;
-                };
-                done.shelf.forget(&oldest);
-                let [.., closed] = oldest.numbers;
-                done.forgotten = done.forgotten.max(closed);
-                oldest
+            let oldest = lock(&self.done).forget();
+            let Some((weight, _freed)) = oldest else {
+                break;
             };
-            self.held.fetch_sub(BARE + oldest.held, Ordering::Relaxed);
+            self.held.fetch_sub(weight, Ordering::Relaxed);
         }
     }
 
@@ -259,38 +248,47 @@ impl Ledger {
         let [.., closed] = &mut exchange.numbers;
         *closed = seq;
         let id = exchange.id;
-        if self.is_watched() {
-            // What is left behind says that it is done: whoever looks, looks among those.
-            let husk = exchange.husk();
-            let exchange = Arc::new(std::mem::replace(exchange, husk));
-            let redactor = (!self.observers.is_empty()).then(|| self.redactor());
-            for (observer, redactor) in self.observers.iter().zip(redactor.iter().cycle()) {
-                observer.closed(&exchange, redactor);
-            }
-            if self.captures() {
-                let mut exchange = exchange;
-                let mut done = lock(&self.done);
-                // Not while somebody else has it, who will let it go, too.
-                if let Some(own) = Arc::get_mut(&mut exchange) {
-                    let length = done.shelf.put(own);
-                    if length > 0 {
-                        let held = (own.weight() + length).min(own.held);
-                        let before = std::mem::replace(&mut own.held, held);
-                        self.held.fetch_sub(before - held, Ordering::Relaxed);
-                    } else {
-                        own.shrink();
-                    }
-                }
-                done.kept.push_back(exchange);
-            }
-        }
-        if !self.captures() {
-            self.held.fetch_sub(BARE, Ordering::Relaxed);
-        }
+        let before = BARE + exchange.held;
+        let now = self.hand_on(exchange);
+        self.held.fetch_add(now, Ordering::Relaxed);
+        self.held.fetch_sub(before, Ordering::Relaxed);
         lock(&self.live).remove(&id);
         if self.captures() && self.is_full() {
             self.forget();
         }
+    }
+
+    /// Tells whoever wants an exchange that ended, and keeps it: how many bytes that takes. What is left behind says that it is done: whoever
+    /// looks, looks among those that ended.
+    fn hand_on(&self, exchange: &mut Exchange) -> usize {
+        let weight = exchange.held;
+        let wanted = |observer: &&Box<dyn Observer>| observer.wants(exchange);
+        if !self.observers.iter().any(|observer| wanted(&observer)) {
+            if !self.captures() {
+                return 0;
+            }
+            // A copy: what it is made of is used again by the next request.
+            if let Some(length) = lock(&self.done).copy(exchange, weight) {
+                return length;
+            }
+        }
+        let husk = exchange.husk();
+        let mut exchange = Arc::new(std::mem::replace(exchange, husk));
+        let redactor = self.redactor();
+        for observer in &self.observers {
+            if observer.wants(&exchange) {
+                observer.closed(&exchange, &redactor);
+            }
+        }
+        if !self.captures() {
+            return 0;
+        }
+        if let Some(own) = Arc::get_mut(&mut exchange) {
+            own.shrink();
+        }
+        let mut done = lock(&self.done);
+        let copied = done.copy(&exchange, weight);
+        copied.unwrap_or_else(|| done.take(exchange, weight))
     }
 
     /// Counts an exchange that ended.
@@ -374,7 +372,7 @@ impl Ledger {
         let mut live = self.under_way();
         live.retain(|live| !live.lock().is_done());
         // One that ends now is in both.
-        let done: Vec<Arc<Exchange>> = lock(&self.done).kept.iter().cloned().collect();
+        let done: Vec<Key> = lock(&self.done).keys().collect();
         let live = live.into_iter().map(|live| {
             let exchange = live.lock();
             let (began, id) = (exchange.began, exchange.id);
@@ -382,7 +380,7 @@ impl Ledger {
             (began, id, Listed::Live(live))
         });
         let done = done.into_iter();
-        let done = done.map(|done| (done.began, done.id, Listed::Done(done)));
+        let done = done.map(|key| (key.began, key.id, Listed::Done(key.number)));
         let mut all: Vec<(SystemTime, ExchangeId, Listed)> = live.chain(done).collect();
         all.sort_by_key(|(began, ..)| std::cmp::Reverse(*began));
         let mut out = Vec::new();
@@ -400,9 +398,9 @@ impl Ledger {
                         render::wanted(exchange, Some(live), filter, &redactor)
                     })
                 }
-                Listed::Done(done) => self.unpacked(done).and_then(|whole| {
+                Listed::Done(number) => self.unpacked(*number).and_then(|whole| {
                     let wanted = render::wanted(&whole, None, filter, &redactor);
-                    learn(done, &whole);
+                    self.learn(*number, &whole);
                     wanted
                 }),
             };
@@ -426,8 +424,8 @@ impl Ledger {
             !exchange.is_done() && (id == "last" || exchange.id.as_str().starts_with(id))
         });
         // One that ends meanwhile is among those that ended before it says so.
-        let done: Vec<Arc<Exchange>> = loop {
-            let done = lock(&self.done).kept.iter().cloned().collect();
+        let done: Vec<Key> = loop {
+            let done = lock(&self.done).keys().collect();
             let before = live.len();
             live.retain(|live| !live.lock().is_done());
             if live.len() == before {
@@ -437,15 +435,15 @@ impl Ledger {
         if id == "last"
             && let Some(last) = done.last()
         {
-            return self.one(last, &redactor);
+            return self.one(last.number, &redactor);
         }
-        let done: Vec<Arc<Exchange>> = done
+        let done: Vec<Key> = done
             .into_iter()
             .filter(|done| id != "last" && done.id.as_str().starts_with(id))
             .collect();
         match (live.as_slice(), done.as_slice()) {
             ([], []) => Found::None,
-            ([], [one]) => self.one(one, &redactor),
+            ([], [one]) => self.one(one.number, &redactor),
             ([one], []) => {
                 let exchange = one.lock();
                 if exchange.is_done() {
@@ -465,17 +463,21 @@ impl Ledger {
     }
 
     /// An exchange that ended with all that it holds; nothing if it was forgotten meanwhile.
-    fn unpacked(&self, done: &Arc<Exchange>) -> Option<Arc<Exchange>> {
-        if done.slot.is_none() {
-            return Some(Arc::clone(done));
-        }
-        lock(&self.done).shelf.whole(done).map(Arc::new)
+    fn unpacked(&self, number: u64) -> Option<Arc<Exchange>> {
+        lock(&self.done).whole(number)
     }
 
-    fn one(&self, done: &Arc<Exchange>, redactor: &Redactor) -> Found {
-        self.unpacked(done).map_or(Found::None, |whole| {
+    /// What took a while to find out is kept.
+    fn learn(&self, number: u64, whole: &Exchange) {
+        if let Some(late) = whole.late.get() {
+            lock(&self.done).learn(number, late);
+        }
+    }
+
+    fn one(&self, number: u64, redactor: &Redactor) -> Found {
+        self.unpacked(number).map_or(Found::None, |whole| {
             let detail = render::detail(&whole, None, redactor);
-            learn(done, &whole);
+            self.learn(number, &whole);
             Found::One(Box::new(detail))
         })
     }
@@ -488,12 +490,13 @@ impl Ledger {
     /// Whether what a filter looks for is in the texts of an exchange that ended.
     #[must_use]
     pub fn mentions(&self, id: &str, filter: &Filter) -> bool {
-        let done = lock(&self.done);
-        let found = done.kept.iter().rev().find(|done| done.id.as_str() == id);
-        let found = found.cloned();
-        drop(done);
+        let found = {
+            let done = lock(&self.done);
+            let mut youngest_first = done.keys().rev();
+            youngest_first.find(|key| key.id.as_str() == id)
+        };
         let redactor = self.redactor();
-        let found = found.and_then(|found| self.unpacked(&found));
+        let found = found.and_then(|found| self.unpacked(found.number));
         found.is_some_and(|found| render::finds(&found, filter, &redactor))
     }
 
@@ -533,16 +536,10 @@ impl Ledger {
         }
         let mut lost = None;
         if let Some(after) = after {
-            let done = lock(&self.done);
-            lost = (done.forgotten > after).then(|| done.forgotten - after);
-            let missed = done.kept.iter().filter(|done| {
-                let [.., closed] = done.numbers;
-                closed > after
-            });
-            let missed: Vec<Arc<Exchange>> = missed.cloned().collect();
-            drop(done);
-            for done in missed {
-                if let Some(done) = self.unpacked(&done) {
+            let (missed, forgotten) = lock(&self.done).after(after);
+            lost = forgotten.map(|last| last - after);
+            for number in missed {
+                if let Some(done) = self.unpacked(number) {
                     take(notices::notices(&done, raw, &redactor));
                 }
             }
@@ -571,15 +568,8 @@ impl Ledger {
     }
 }
 
-/// What took a while to find out is kept.
-fn learn(done: &Exchange, whole: &Exchange) {
-    if let Some(late) = whole.late.get() {
-        let _ = done.late.set(late.clone());
-    }
-}
-
 /// An exchange in a list.
 enum Listed {
     Live(Arc<Live>),
-    Done(Arc<Exchange>),
+    Done(u64),
 }

@@ -7,6 +7,7 @@
 
 mod bodies;
 mod bus;
+mod done;
 mod estimate;
 mod filter;
 pub mod history;

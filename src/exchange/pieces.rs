@@ -1,23 +1,32 @@
 //! A body as it came, piece by piece, with the time of each.
 //!
 //! A provider's events differ from each other in a few bytes of hundreds. So a small piece is kept as what it does not share with the one
-//! before it: a stream of a thousand tokens takes some 20 kB instead of 300.
+//! before it: a stream of a thousand tokens takes some 20 kB instead of 300. A few wait until that is found out for all of them together: for
+//! each one alone, the processor would have to fetch the code for it anew.
 
 use super::{
     kept::MOST,
-    packed::{put_bytes, put_number, take_bytes, take_number, take_size},
+    packed::{put_number, take_bytes, take_number, take_size},
 };
 
 /// Pieces longer than this are kept as they are.
 const LONGEST_SHARED: usize = 2048;
+
+/// Most bytes that wait to be coded, the piece before them included.
+const WAITING: usize = LONGEST_SHARED + 512;
 
 /// A body in pieces, as far as it is kept.
 #[derive(Clone, Default)]
 pub struct Pieces {
     /// Of each piece: microseconds since the piece before, shared beginning, shared end, length of the rest, and the rest.
     coded: Vec<u8>,
-    last: Vec<u8>,
     last_at: u64,
+    /// The last one of those, as far as the next may share it; then those that are not coded yet.
+    waiting: Vec<u8>,
+    /// How much of that is the last one.
+    last: usize,
+    /// Of those that are not coded yet: when they came, and how long they are.
+    marks: Vec<(u64, u32)>,
     kept: usize,
     whole: u64,
 }
@@ -39,24 +48,55 @@ impl Pieces {
             return;
         }
         self.kept += piece.len();
-        let head = common_prefix(&self.last, piece);
-        let (old, new) = (self.last.get(head..), piece.get(head..));
-        let tail = common_suffix(old.unwrap_or_default(), new.unwrap_or_default());
-        let middle = piece.get(head..piece.len() - tail).unwrap_or_default();
-        for number in [
-            at.saturating_sub(self.last_at),
-            head as u64,
-            tail as u64,
-            middle.len() as u64,
-        ] {
-            put_number(&mut self.coded, number);
+        let is_long = piece.len() > LONGEST_SHARED;
+        if is_long || self.waiting.len() + piece.len() > WAITING {
+            self.code();
         }
-        self.coded.extend_from_slice(middle);
-        self.last_at = at;
-        self.last.clear();
-        if piece.len() <= LONGEST_SHARED {
-            self.last.extend_from_slice(piece);
+        if is_long {
+            code(&mut self.coded, at.saturating_sub(self.last_at), &[], piece);
+            self.last_at = at;
+            self.waiting.clear();
+            self.last = 0;
+            return;
         }
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(WAITING);
+        }
+        self.waiting.extend_from_slice(piece);
+        self.marks.push((at, piece.len() as u32));
+    }
+
+    /// Codes what waits, but for the last piece of it, which the next one may share.
+    fn code(&mut self) {
+        let mut coded = std::mem::take(&mut self.coded);
+        self.code_into(&mut coded);
+        self.coded = coded;
+        if let Some((at, length)) = self.marks.last() {
+            self.last_at = *at;
+            self.last = *length as usize;
+            let rest = self.waiting.len().saturating_sub(self.last);
+            self.waiting.drain(..rest);
+        }
+        self.marks.clear();
+    }
+
+    fn code_into(&self, out: &mut Vec<u8>) {
+        let mut last_at = self.last_at;
+        for (at, last, piece) in self.uncoded() {
+            code(out, at.saturating_sub(last_at), last, piece);
+            last_at = at;
+        }
+    }
+
+    /// The pieces that are not coded yet: when each came, the one before it, and itself.
+    fn uncoded(&self) -> impl Iterator<Item = (u64, &[u8], &[u8])> {
+        let split = self.waiting.split_at_checked(self.last);
+        let (mut last, mut rest) = split.unwrap_or_default();
+        self.marks.iter().filter_map(move |(at, length)| {
+            let (piece, after) = rest.split_at_checked(*length as usize)?;
+            rest = after;
+            Some((*at, std::mem::replace(&mut last, piece), piece))
+        })
     }
 
     /// Bytes in all, kept or not.
@@ -73,19 +113,27 @@ impl Pieces {
 
     /// Bytes that it holds.
     pub(super) fn weight(&self) -> usize {
-        self.coded.len() + self.last.len()
+        self.coded.len() + self.waiting.len() + self.marks.len() * size_of::<(u64, u32)>()
     }
 
     /// No more will come.
     pub(super) fn finish(&mut self) {
-        self.last = Vec::new();
+        self.code();
+        self.waiting = Vec::new();
+        self.last = 0;
+        self.marks = Vec::new();
         self.coded.shrink_to_fit();
     }
 
     /// All of it, once no more comes.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        put_bytes(out, &self.coded);
-        put_number(out, self.last_at);
+        let mut rest = Vec::new();
+        self.code_into(&mut rest);
+        put_number(out, (self.coded.len() + rest.len()) as u64);
+        out.extend_from_slice(&self.coded);
+        out.extend_from_slice(&rest);
+        let last_at = self.marks.last().map_or(self.last_at, |(at, _)| *at);
+        put_number(out, last_at);
         put_number(out, self.kept as u64);
         put_number(out, self.whole);
     }
@@ -93,8 +141,10 @@ impl Pieces {
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Pieces> {
         Some(Pieces {
             coded: take_bytes(bytes)?.to_vec(),
-            last: Vec::new(),
             last_at: take_number(bytes)?,
+            waiting: Vec::new(),
+            last: 0,
+            marks: Vec::new(),
             kept: take_size(bytes)?,
             whole: take_number(bytes)?,
         })
@@ -125,8 +175,24 @@ impl Pieces {
             };
             times.push((at, out.len() - start));
         }
+        for (at, _, piece) in self.uncoded() {
+            out.extend_from_slice(piece);
+            times.push((at, piece.len()));
+        }
         (out, times)
     }
+}
+
+/// What a piece does not share with the one before it.
+fn code(out: &mut Vec<u8>, after: u64, last: &[u8], piece: &[u8]) {
+    let head = common_prefix(last, piece);
+    let (old, new) = (last.get(head..), piece.get(head..));
+    let tail = common_suffix(old.unwrap_or_default(), new.unwrap_or_default());
+    let middle = piece.get(head..piece.len() - tail).unwrap_or_default();
+    for number in [after, head as u64, tail as u64, middle.len() as u64] {
+        put_number(out, number);
+    }
+    out.extend_from_slice(middle);
 }
 
 fn size(number: u64) -> usize {
@@ -214,6 +280,13 @@ mod tests {
                 expected.extend_from_slice(piece.as_bytes());
                 times.push((at, piece.len()));
             }
+            prop_assert_eq!(kept.joined(), (expected.clone(), times.clone()));
+            // Whether all is coded yet or not.
+            let mut packed = Vec::new();
+            kept.write(&mut packed);
+            let read = Pieces::read(&mut packed.as_slice()).unwrap();
+            prop_assert_eq!(read.joined(), (expected.clone(), times.clone()));
+            kept.finish();
             prop_assert_eq!(kept.joined(), (expected, times));
         }
     }

@@ -12,7 +12,6 @@ use super::{
     ExchangeId, bodies,
     kept::Material,
     metrics::{Ended, ErrorKind},
-    packed::Slot,
     price::{self, Source},
     redact::Redactor,
     render::{self, Late},
@@ -114,8 +113,6 @@ pub struct Exchange {
     pub(super) uncounted: usize,
     /// What takes a while to find out.
     pub(super) late: OnceLock<Late>,
-    /// Where its stages and what it says are, once it has ended.
-    pub(super) slot: Option<Slot>,
 }
 
 impl Exchange {
@@ -142,7 +139,7 @@ impl Exchange {
         }
     }
 
-    fn named(id: ExchangeId, profile: Arc<str>, began: SystemTime) -> Exchange {
+    pub(super) fn named(id: ExchangeId, profile: Arc<str>, began: SystemTime) -> Exchange {
         Exchange {
             id,
             profile,
@@ -183,7 +180,6 @@ impl Exchange {
             held: 0,
             uncounted: 0,
             late: OnceLock::new(),
-            slot: None,
         }
     }
 

@@ -72,7 +72,28 @@ fn exchange() -> Exchange {
     ] {
         recorder.observe(&event);
     }
-    recorder.copy()
+    recorder.warn("dropped:logprobs".into());
+    recorder.routed("openai", "llm/v1/chat", "gpt-5");
+    recorder.key_param("token");
+    recorder.planned(true, (Some(0.5), None));
+    recorder.sent();
+    recorder.answered(200, Some(Duration::from_micros(7)));
+    recorder.responding(200);
+    let mut exchange = recorder.copy();
+    exchange.client = Some(IpAddr::from([127, 0, 0, 1]));
+    exchange.outcome = Outcome::Failed("it broke".into());
+    exchange.usage = Some(Usage {
+        input: 1,
+        cache_read: 2,
+        cache_write: 300,
+        output: 4,
+        reasoning: 5,
+        input_audio: 6,
+        output_audio: 7,
+        estimated: true,
+    });
+    exchange.request_size = Some(Arc::new(AtomicU64::new(99)));
+    exchange
 }
 
 /// All that a record says.
@@ -95,58 +116,73 @@ fn said(exchange: &Exchange) -> String {
         .events()
         .map(|spoke| format!("{spoke:?}"))
         .collect();
-    stages.chain(spoken).collect::<Vec<_>>().join("\n")
+    let mut rest = exchange.clone();
+    (rest.stages, rest.spoken) = (Vec::new(), Spoken::default());
+    // What it weighs is known elsewhere.
+    (rest.held, rest.uncounted) = (0, 0);
+    let rest = format!("{rest:?}");
+    stages
+        .chain(spoken)
+        .chain([rest])
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn what_is_packed_comes_back() {
-    let mut exchange = exchange();
+    let exchange = exchange();
     assert_eq!(exchange.stages.len(), 4);
     assert!(matches!(
         &exchange.stages[3].body,
         Body::Edited(Stage::Received, edits) if edits == &[Edit { at: 3, cut: 2, put: "put".into() }]
     ));
     let before = said(&exchange);
-    assert!(
-        before.contains("https://api.example:8443/v1/chat"),
-        "{before}"
-    );
+    for part in [
+        "https://api.example:8443/v1/chat",
+        "it broke",
+        "dropped:logprobs",
+    ] {
+        assert!(before.contains(part), "{before}");
+    }
     let mut shelf = Shelf::default();
-    shelf.put(&mut exchange);
-    assert!(exchange.stages.is_empty() && exchange.slot.is_some());
-    let whole = shelf.whole(&exchange).unwrap();
-    assert_eq!(said(&whole), before);
-    assert!(whole.slot.is_none());
+    let common = Common::of(&exchange);
+    let weight = exchange.weight();
+    let slot = shelf.put(&exchange, weight).unwrap();
+    assert!(
+        slot.length() < weight + BESIDE,
+        "{} of {weight}",
+        slot.length()
+    );
+    assert_eq!(said(&shelf.whole(slot, &common).unwrap()), before);
 }
 
 #[test]
 fn the_oldest_memory_is_used_again() {
     let mut shelf = Shelf::default();
     let mut kept = VecDeque::new();
-    let template = exchange();
-    let before = said(&template);
+    let mut template = exchange();
+    let common = Common::of(&template);
     for round in 0..20_000 {
-        let mut next = template.clone();
-        next.took = Duration::from_micros(round);
-        shelf.put(&mut next);
-        kept.push_back(next);
+        template.took = Duration::from_micros(round);
+        kept.push_back((round, shelf.put(&template, template.weight()).unwrap()));
         if kept.len() > 4_000 {
-            shelf.forget(&kept.pop_front().unwrap());
+            shelf.forget(kept.pop_front().unwrap().1);
         }
     }
     let segments = shelf.segments.len();
     assert!((2..6).contains(&segments), "{segments}");
-    for exchange in [kept.front().unwrap(), kept.back().unwrap()] {
-        assert_eq!(said(&shelf.whole(exchange).unwrap()), before);
+    for (round, slot) in [kept.front().unwrap(), kept.back().unwrap()] {
+        template.took = Duration::from_micros(*round);
+        assert_eq!(said(&shelf.whole(*slot, &common).unwrap()), said(&template));
     }
-    let first = kept.pop_front().unwrap();
-    for exchange in kept.drain(..) {
-        shelf.forget(&exchange);
+    let (_, first) = kept.pop_front().unwrap();
+    for (_, slot) in kept.drain(..) {
+        shelf.forget(slot);
     }
-    shelf.forget(&first);
+    shelf.forget(first);
     assert_eq!(shelf.segments.len(), 1);
     // What is forgotten is not found, and never somebody else's.
-    assert!(shelf.whole(&first).is_none());
+    assert!(shelf.whole(first, &common).is_none());
 }
 
 #[test]
@@ -154,8 +190,19 @@ fn what_is_broken_is_nothing() {
     let mut packed = Vec::new();
     let template = exchange();
     write(&template, &mut packed);
+    let common = Common::of(&template);
     for length in 0..packed.len() {
-        let mut into = template.clone();
-        assert!(read(&mut into, &packed[..length]).is_none(), "{length}");
+        assert!(read(&common, &packed[..length]).is_none(), "{length}");
     }
+}
+
+#[test]
+fn a_call_of_an_llm_stays_as_it_is() {
+    let mut shelf = Shelf::default();
+    let mut exchange = exchange();
+    exchange.calls.push(crate::exchange::LlmCall::default());
+    assert!(shelf.put(&exchange, 100).is_none());
+    exchange.calls.clear();
+    assert!(shelf.put(&exchange, MOST).is_none());
+    assert!(shelf.put(&exchange, 100).is_some());
 }

@@ -201,7 +201,7 @@ fn the_parameter_of_the_key_is_hidden_in_what_the_client_sent() {
 
 #[test]
 fn trap_2_14_the_oldest_go_where_memory_ends() {
-    let ledger = Ledger::keeping(Vec::new(), 40_000);
+    let ledger = Ledger::keeping(Vec::new(), 16_000);
     let ids: Vec<String> = (0..40).map(|_| streamed(&ledger, &["x"; 20])).collect();
     let (listed, more) = ledger.list(&Filter::default(), 1000);
     assert!(!more && listed.len() < 30, "{}", listed.len());
