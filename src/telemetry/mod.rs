@@ -93,14 +93,16 @@ struct Feed {
 }
 
 impl Observer for Feed {
+    fn wants(&self, exchange: &Exchange) -> bool {
+        let trace = exchange.trace.as_ref();
+        trace.is_some_and(|trace| trace.is_sampled())
+    }
+
     fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>) {
-        let sampled = exchange.trace.as_ref();
-        if sampled.is_some_and(|trace| trace.is_sampled()) {
-            self.queue.push(Waiting {
-                exchange: Arc::clone(exchange),
-                redactor: Arc::clone(redactor),
-            });
-        }
+        self.queue.push(Waiting {
+            exchange: Arc::clone(exchange),
+            redactor: Arc::clone(redactor),
+        });
     }
 
     fn tracing(&self) -> Option<Tracing> {
