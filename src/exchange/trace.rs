@@ -1,4 +1,5 @@
-//! An exchange's place in a distributed trace: W3C trace context in and out (<https://www.w3.org/TR/trace-context/>), and whether its spans are wanted.
+//! An exchange's place in a distributed trace: W3C trace context in and out (<https://www.w3.org/TR/trace-context/>), and whether its
+//! spans are wanted.
 //!
 //! Nothing here runs unless an [`Observer`](super::Observer) wants spans.
 
