@@ -62,7 +62,7 @@ impl Sampler {
                 let [_, _, _, _, _, _, _, _, low @ ..] = trace;
                 // The lower 63 bits against a part of their range, as OpenTelemetry's SDKs do.
                 let bits = u64::from_be_bytes(low) >> 1;
-                (bits as f64) < ratio * (1u64 << 63) as f64
+                bits < (ratio * (1u64 << 63) as f64) as u64
             }
         }
     }
