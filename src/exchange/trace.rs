@@ -1,4 +1,5 @@
-//! An exchange's place in a distributed trace: W3C trace context in and out (<https://www.w3.org/TR/trace-context/>), and whether its spans are wanted.
+//! An exchange's place in a distributed trace: W3C trace context in and out (<https://www.w3.org/TR/trace-context/>), and whether its
+//! spans are wanted.
 //!
 //! Nothing here runs unless an [`Observer`](super::Observer) wants spans.
 
@@ -61,7 +62,7 @@ impl Sampler {
                 let [_, _, _, _, _, _, _, _, low @ ..] = trace;
                 // The lower 63 bits against a part of their range, as OpenTelemetry's SDKs do.
                 let bits = u64::from_be_bytes(low) >> 1;
-                (bits as f64) < ratio * (1u64 << 63) as f64
+                bits < (ratio * (1u64 << 63) as f64) as u64
             }
         }
     }

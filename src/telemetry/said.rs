@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::span::Span;
 use crate::{
-    exchange::{Exchange, LlmCall, Saying, Stage},
+    exchange::{Exchange, LlmCall, Redactor, Saying, Stage},
     llm::{ChatRequest, Finish, Media, Message, Part, Role},
 };
 
@@ -19,7 +19,7 @@ const APART: &[&str] = &[
 ];
 
 /// Puts on an exchange's span what was asked and answered.
-pub(super) fn put(span: &mut Span, exchange: &Exchange) {
+pub(super) fn put(span: &mut Span, exchange: &Exchange, redactor: &Redactor) {
     let body = exchange
         .body(Stage::RequestTransformed)
         .or_else(|| exchange.body(Stage::Client));
@@ -32,7 +32,7 @@ pub(super) fn put(span: &mut Span, exchange: &Exchange) {
     {
         asked(span, &chat, &body);
     }
-    let answer = answer(exchange);
+    let answer = answer(exchange, redactor);
     if !answer.is_empty() {
         span.put("gen_ai.output.messages", Value::from(answer).to_string());
     }
@@ -176,7 +176,7 @@ fn reason(finish: Finish) -> &'static str {
 }
 
 /// The answer: a message for each choice.
-fn answer(exchange: &Exchange) -> Vec<Value> {
+fn answer(exchange: &Exchange, redactor: &Redactor) -> Vec<Value> {
     let spoken = &exchange.spoken;
     let mut texts = vec![String::new(); spoken.parts().len()];
     for spoke in spoken.events() {
@@ -187,6 +187,12 @@ fn answer(exchange: &Exchange) -> Vec<Value> {
         let index = opened.rposition(|opened| opened.part == spoke.part);
         if let Some(text) = index.and_then(|index| texts.get_mut(index)) {
             text.push_str(spoke.text);
+        }
+    }
+    if spoken.is_cut() {
+        // A secret may have been cut as well: its beginning is hidden here, whole ones are later.
+        for text in &mut texts {
+            *text = redactor.redact_cut(text).into_owned();
         }
     }
     let mut choices: Vec<u32> = spoken.parts().iter().map(|part| part.choice).collect();

@@ -13,12 +13,15 @@ use serde_json::json;
 
 use super::{
     asked, json, protobuf,
-    span::{Kind, Span, Value},
+    span::{self, Span, Value},
     told,
 };
-use crate::exchange::{
-    Exchange, Ledger, Observer, Recorder, Redactor,
-    trace::{Sampler, Tracing},
+use crate::{
+    exchange::{
+        Exchange, Ledger, MOST, Observer, Recorder, Redactor,
+        trace::{Sampler, Tracing},
+    },
+    llm::{Event, Kind},
 };
 
 fn one() -> Span {
@@ -30,7 +33,7 @@ fn one() -> Span {
         flags: 1,
         state: "v=1".into(),
         name: "chat m".into(),
-        kind: Kind::Client,
+        kind: span::Kind::Client,
         start: 1_700_000_000_123_456_789,
         end: 1_700_000_001_000_000_000,
         attributes: vec![
@@ -74,7 +77,7 @@ fn what_is_written_is_read_by_the_generated_code() {
         state: String::new(),
         attributes: Vec::new(),
         failed: None,
-        kind: Kind::Server,
+        kind: span::Kind::Server,
         ..one()
     };
     let bytes = protobuf::request(&resource, ("s", "1"), &[one(), bare]);
@@ -215,7 +218,7 @@ fn settings_are_found_in_every_format() {
     }
 }
 
-/// Keeps what it is told.
+/// Keeps what it is told. What was said is part of it.
 #[derive(Clone, Default)]
 struct Keeps(Arc<Mutex<Vec<Span>>>);
 
@@ -232,7 +235,7 @@ impl Observer for Keeps {
             sampler: Sampler::On,
             parent_based: true,
             propagates: true,
-            content: false,
+            content: true,
         })
     }
 }
@@ -240,7 +243,8 @@ impl Observer for Keeps {
 /// The spans of an exchange.
 fn spans_of(run: impl FnOnce(Recorder)) -> Vec<Span> {
     let keeps = Keeps::default();
-    let ledger = Ledger::keeping(vec![Box::new(keeps.clone())], 1 << 20);
+    let ledger = Ledger::keeping(vec![Box::new(keeps.clone())], 8 << 20);
+    ledger.hide_value("sk-0123456789");
     let recorder = ledger.open("up".into());
     recorder.trace(&HeaderMap::new());
     run(recorder);
@@ -293,4 +297,28 @@ fn providers_go_by_the_names_of_the_conventions() {
             Some(Value::from(expected))
         );
     }
+}
+
+#[test]
+fn an_answer_that_is_cut_does_not_end_with_a_secrets_beginning() {
+    let spans = spans_of(|mut recorder| {
+        recorder.routed("openai", "llm/v1/chat", "m");
+        let kind = Kind::Text;
+        recorder.observe(&Event::Open {
+            part: 0,
+            choice: 0,
+            kind,
+        });
+        let long = "x".repeat(MOST - 40);
+        for text in [&long, "the key is sk-0123", &"y".repeat(64)] {
+            let text = text.into();
+            recorder.observe(&Event::Text { part: 0, text });
+        }
+        recorder.close();
+    });
+    let Some(Value::Text(said)) = value(&spans[0], "gen_ai.output.messages") else {
+        panic!("nothing was said");
+    };
+    assert!(said.contains("xthe key is ***"), "{}", said.len());
+    assert!(!said.contains("sk-"));
 }

@@ -24,6 +24,7 @@ pub(super) fn spans(exchange: &Exchange, redactor: &Redactor) -> Vec<Span> {
     let told = Told {
         exchange,
         trace,
+        redactor,
         summary: exchange.summary(redactor),
     };
     let mut spans = vec![told.whole()];
@@ -41,6 +42,7 @@ pub(super) fn spans(exchange: &Exchange, redactor: &Redactor) -> Vec<Span> {
 struct Told<'a> {
     exchange: &'a Exchange,
     trace: &'a Trace,
+    redactor: &'a Redactor,
     summary: Summary,
 }
 
@@ -160,7 +162,7 @@ impl Told<'_> {
             }
         }
         if self.trace.has_content() {
-            said::put(span, exchange);
+            said::put(span, exchange, self.redactor);
         }
     }
 

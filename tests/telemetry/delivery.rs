@@ -8,9 +8,10 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use crate::{
-    Collector, ended,
+    Collector, end, ended,
     support::{
-        Ask, ProfileText, Server, Setup, Upstream, chat, completion, json_response, response,
+        Ask, Process, ProfileText, Server, Setup, Upstream, World, chat, completion, json_response,
+        response,
     },
 };
 
@@ -85,6 +86,36 @@ async fn json_compressed_and_with_headers() {
             "{key}: {attributes:#?}"
         );
     }
+}
+
+#[tokio::test]
+async fn variables_of_an_env_file_count_too() {
+    let collector = Collector::start().await;
+    let text = format!("OTEL_EXPORTER_OTLP_ENDPOINT={}\n", collector.url());
+    let setup = Server::setup().built_in("mock").file("otel.env", &text);
+    let file = setup.folder().join("otel.env");
+    let server = setup.args(["--env-file", file.to_str().unwrap()]).start();
+    Ask::post("/mock/v1/chat/completions", chat(""))
+        .whole(&server)
+        .await;
+    ended(server).await;
+    assert_eq!(collector.spans().len(), 2);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_program_that_is_run_has_spans_too() {
+    let collector = Collector::start().await;
+    let world = World::new();
+    let lines = r#""$AIPROXY" chat "Hello there""#;
+    let mut command = world.aiproxy(["run", "--profile", "mock", "--", "sh", "-c", lines]);
+    command
+        .env("AIPROXY", env!("CARGO_BIN_EXE_aiproxy"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+    end(Process::start(command)).await.exits(0);
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(spans[0].get("gen_ai.provider.name"), json!("mock"));
 }
 
 #[tokio::test]
