@@ -18,7 +18,7 @@ use super::{
     render::{self, Late},
     spoken::Spoken,
     stages::{Body, CallLog, Held, LlmCall, Stage, host},
-    told::Summary,
+    told::{Detail, Summary},
 };
 use crate::llm::Usage;
 
@@ -246,6 +246,12 @@ impl Exchange {
     #[must_use]
     pub fn summary(&self, redactor: &Redactor) -> Summary {
         render::ended(self, redactor)
+    }
+
+    /// All that is kept of it, once it has ended.
+    #[must_use]
+    pub fn detail(&self, redactor: &Redactor) -> Detail {
+        render::detail(self, None, redactor)
     }
 
     /// A stage, if it was reached and is kept.

@@ -297,7 +297,9 @@ async fn answer(env: Env<'_>, prepared: Prepared, limit: Duration) -> Answered {
                 TransportError::ConnectTimeout(_) | TransportError::FirstByteTimeout(_) => {
                     " (http_timeout)"
                 }
-                TransportError::Connect(_) | TransportError::Broken(_) => "",
+                TransportError::Connect(_)
+                | TransportError::Broken(_)
+                | TransportError::Unrecorded(_) => "",
             };
             return Answered {
                 read: Err(format!("{error}{key}")),
