@@ -225,7 +225,12 @@ fn read_line(path: &Path, number: usize, text: &str) -> Result<Line, Broken> {
 
 /// What cannot be played is found before anything is.
 fn check(line: &Line) -> Result<(), String> {
-    for (name, request) in [("client", &line.client), ("sent", &line.sent)] {
+    let calls = line.calls.iter();
+    let requests = [("client", &line.client), ("sent", &line.sent)];
+    for (name, request) in requests
+        .into_iter()
+        .chain(calls.map(|call| ("calls", &call.sent)))
+    {
         let Request {
             method,
             headers: named,
@@ -240,7 +245,9 @@ fn check(line: &Line) -> Result<(), String> {
         ("received", Some(&line.received)),
         ("returned", line.returned.as_ref()),
     ];
-    for (name, answer) in answers {
+    let calls = line.calls.iter();
+    let of_calls = calls.map(|call| ("calls", Some(&call.received)));
+    for (name, answer) in answers.into_iter().chain(of_calls) {
         if let Some(answer) = answer {
             response(answer).map_err(|why| format!("{name}: {why}"))?;
         }

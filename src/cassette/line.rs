@@ -9,7 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::recorded::BROKE;
 use crate::exchange::{
     Stage,
-    told::{ChunkTold, Detail, Rest, StageTold, Summary, Timings, Tokens},
+    told::{CallTold, ChunkTold, Detail, Rest, StageTold, Summary, Timings, Tokens, body},
 };
 
 /// One exchange. Its keys are in this order, those of maps in alphabetical order.
@@ -36,6 +36,9 @@ pub struct Line {
     /// Tokens, if the provider told them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Tokens>,
+    /// The calls of transformers' LLMs, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
     /// The client's request, its URL a path; without a body where that is the one that was sent.
     pub client: Request,
     /// The request that was sent upstream.
@@ -45,6 +48,24 @@ pub struct Line {
     /// The client's answer, where it has another body or status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<Response>,
+}
+
+/// A call of a transformer's LLM.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Whose: `ai-request-transformer` or `ai-response-transformer`.
+    pub plugin: String,
+    /// The provider's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub provider: String,
+    /// The model that was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// What it was sent.
+    pub sent: Request,
+    /// What came back, as one piece.
+    pub received: Response,
 }
 
 /// A request.
@@ -175,6 +196,7 @@ impl Line {
             summary,
             rest: Rest {
                 stages: vec![client, sent, received, returned],
+                calls: self.calls.iter().map(Call::told).collect(),
                 chunks,
                 returned_chunks: if self.returned.is_some() {
                     returned_chunks
@@ -193,6 +215,23 @@ impl Line {
     /// Never, as all keys are texts.
     pub fn text(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
+    }
+}
+
+impl Call {
+    fn told(&self) -> CallTold {
+        CallTold {
+            plugin: self.plugin.clone(),
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            url: self.sent.url.clone(),
+            headers: self.sent.headers.clone(),
+            request: body(&self.sent.bytes()),
+            status: Some(self.received.status),
+            received: body(&self.received.body()),
+            took_ms: self.received.end_ms,
+            ..CallTold::default()
+        }
     }
 }
 

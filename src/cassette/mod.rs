@@ -20,7 +20,7 @@ mod write;
 pub use canon::Asked;
 pub use file::{Broken, Cassette, Head, VERSION};
 pub use ignore::{DEFAULT, Ignore};
-pub use line::{Chunk, Line, Request, Response};
+pub use line::{Call, Chunk, Line, Request, Response};
 pub use play::Speed;
 pub use recorded::LeftOut;
 pub use replayer::{Missing, Replayer};

@@ -8,10 +8,10 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::line::{Chunk, Line, Request, Response};
+use super::line::{Call, Chunk, Line, Request, Response};
 use crate::exchange::{
     MASK, SECRET, Stage,
-    told::{ChunkTold, Detail, StageTold, Summary},
+    told::{CallTold, ChunkTold, Detail, StageTold, Summary},
 };
 
 /// How a record says that the connection broke inside an answer.
@@ -101,6 +101,7 @@ impl Line {
             answered_by: summary.answered_by.clone(),
             stream: summary.stream,
             usage: summary.usage.filter(|usage| !usage.estimated),
+            calls: detail.rest.calls.iter().filter_map(call).collect(),
             client: own,
             sent,
             received: times.response(received, &answer, &detail.rest.chunks)?,
@@ -131,6 +132,43 @@ fn whole(detail: &Detail, stage: &StageTold) -> Result<Vec<u8>, LeftOut> {
         return Err(LeftOut::Cut);
     }
     Ok(bytes)
+}
+
+/// A call that was answered.
+fn call(told: &CallTold) -> Option<Call> {
+    let bytes = |body: &Option<Box<RawValue>>| {
+        let told = StageTold {
+            body: body.clone(),
+            ..StageTold::default()
+        };
+        told.bytes()
+    };
+    let stage = StageTold {
+        method: Some("POST".into()),
+        url: Some(told.url.clone()),
+        headers: told.headers.clone(),
+        ..StageTold::default()
+    };
+    let answer = bytes(&told.received);
+    let took = (told.took_ms * 100.0).round() / 100.0;
+    let json = || {
+        let json = Value::from("application/json");
+        std::iter::once(("content-type".to_owned(), json)).collect()
+    };
+    told.received.as_ref().map(|_| Call {
+        plugin: told.plugin.clone(),
+        provider: told.provider.clone(),
+        model: told.model.clone(),
+        sent: request(&stage, &bytes(&told.request)),
+        received: Response {
+            status: told.status.unwrap_or(200),
+            headers: json(),
+            head_ms: took,
+            chunks: vec![Chunk::new(took, &answer)],
+            end_ms: took,
+            broken: false,
+        },
+    })
 }
 
 fn request(stage: &StageTold, bytes: &[u8]) -> Request {

@@ -10,7 +10,7 @@ use super::{
     canon::{Asked, Canon},
     file::Cassette,
     ignore::Ignore,
-    line::{Line, Response},
+    line::{Line, Request, Response},
     nearest::{self, Near},
 };
 
@@ -43,8 +43,10 @@ struct Recording {
     /// What was sent, with its host and without.
     sent: Canon,
     bare: Canon,
-    /// What the client sent.
-    client: Canon,
+    /// What the client sent; of a transformer's call, nothing.
+    client: Option<Canon>,
+    /// Which of the line's calls it is.
+    call: Option<usize>,
     used: bool,
 }
 
@@ -52,7 +54,9 @@ struct Recording {
 #[derive(Clone, Debug)]
 pub struct Found {
     line: Arc<Line>,
-    /// The client's answer fits, not the upstream's.
+    /// Which of its calls is meant.
+    call: Option<usize>,
+    /// The client's answer is meant, not the upstream's.
     returned: bool,
 }
 
@@ -60,10 +64,11 @@ impl Found {
     /// The answer.
     #[must_use]
     pub fn response(&self) -> &Response {
-        if self.returned {
-            self.line.answer()
-        } else {
-            &self.line.received
+        let call = self.call.and_then(|call| self.line.calls.get(call));
+        match call {
+            Some(call) => &call.received,
+            None if self.returned => self.line.answer(),
+            None => &self.line.received,
         }
     }
 }
@@ -92,35 +97,62 @@ impl Cassettes {
                 ignore: cassette.ignore,
             });
             for (number, line) in cassette.lines {
-                recordings.push(out.recording(file, number, line));
+                recordings.extend(out.recordings(file, number, line));
             }
         }
         *out.lock() = recordings;
         out
     }
 
-    fn recording(&self, file: usize, number: usize, line: Line) -> Recording {
+    /// An exchange, and the calls of LLMs that it made.
+    fn recordings(&self, file: usize, number: usize, line: Line) -> Vec<Recording> {
         let usual = Ignore::default();
         let ignore = self.files.get(file).map_or(&usual, |file| &file.ignore);
-        let sent = Asked::recorded(&line.sent, line.sent.bytes());
+        let line = Arc::new(line);
+        let recording = |request: &Request, client: Option<Canon>, call| {
+            let sent = Asked::recorded(request, request.bytes());
+            Recording {
+                file,
+                number,
+                sent: Canon::of(&sent, ignore, true),
+                bare: Canon::of(&sent, ignore, false),
+                client,
+                line: Arc::clone(&line),
+                call,
+                used: false,
+            }
+        };
         let client = Asked::recorded(&line.client, line.asked());
-        Recording {
-            file,
-            number,
-            sent: Canon::of(&sent, ignore, true),
-            bare: Canon::of(&sent, ignore, false),
-            client: Canon::of(&client, ignore, false),
-            line: Arc::new(line),
-            used: false,
+        let client = Some(Canon::of(&client, ignore, false));
+        let mut all = vec![recording(&line.sent, client, None)];
+        for (index, call) in line.calls.iter().enumerate() {
+            all.push(recording(&call.sent, None, Some(index)));
         }
+        all
     }
 
     /// Adds an exchange that was just recorded, in the last file; it has answered once.
     pub(super) fn add(&self, number: usize, line: Line) {
         let file = self.files.len().saturating_sub(1);
-        let mut recording = self.recording(file, number, line);
-        recording.used = true;
-        self.lock().push(recording);
+        let mut recordings = self.recordings(file, number, line);
+        for recording in &mut recordings {
+            recording.used = true;
+        }
+        self.lock().extend(recordings);
+    }
+
+    /// Whether what was sent upstream is there.
+    pub(super) fn has(&self, sent: &Request) -> bool {
+        let asked = Asked::recorded(sent, sent.bytes());
+        let all = self.lock();
+        let canons = self
+            .files
+            .iter()
+            .map(|file| Canon::of(&asked, &file.ignore, true));
+        canons.enumerate().any(|(file, asked)| {
+            let mut own = all.iter().filter(|recording| recording.file == file);
+            own.any(|recording| recording.fits(Boundary::Upstream, &asked).is_some())
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Recording>> {
@@ -129,10 +161,13 @@ impl Cassettes {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many there are.
+    /// How many exchanges there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().len()
+        let all = self.lock();
+        all.iter()
+            .filter(|recording| recording.call.is_none())
+            .count()
     }
 
     /// Whether there is none.
@@ -185,6 +220,7 @@ impl Cassettes {
             recording.used = true;
             return Ok(Found {
                 line: Arc::clone(&recording.line),
+                call: recording.call,
                 returned,
             });
         }
@@ -213,7 +249,7 @@ impl Recording {
     fn requests(&self, boundary: Boundary) -> impl Iterator<Item = &Canon> {
         let both = match boundary {
             Boundary::Upstream => [Some(&self.sent), None],
-            Boundary::Client => [Some(&self.client), Some(&self.bare)],
+            Boundary::Client => [Some(&self.bare), self.client.as_ref()],
         };
         both.into_iter().flatten()
     }
@@ -231,10 +267,11 @@ impl Recording {
 
     /// Whether this is what is asked; if so, whether the client's answer is meant.
     fn fits(&self, boundary: Boundary, asked: &Canon) -> Option<bool> {
-        let mut requests = self.requests(boundary);
-        let fits = |own: &Canon| self.same_path(boundary, own, asked) && own.is(asked);
-        let at = requests.position(fits)?;
-        Some(boundary == Boundary::Client && at == 0)
+        let fits = |own: &&Canon| self.same_path(boundary, own, asked) && own.is(asked);
+        match (boundary, &self.client) {
+            (Boundary::Client, Some(client)) if fits(&client) => Some(true),
+            _ => self.requests(boundary).find(fits).map(|_| false),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     file::{Cassette, Head},
-    line::Line,
+    line::{Line, Request},
     recorded::LeftOut,
     shelf::Cassettes,
 };
@@ -72,6 +72,10 @@ impl Appending {
         Box::new(self.clone())
     }
 
+    fn has(&self, sent: &Request) -> bool {
+        self.shared.cassettes.has(sent)
+    }
+
     fn add(&self, line: Line) -> io::Result<()> {
         let shared = &self.shared;
         let mut last = shared.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,8 +111,8 @@ fn passes(status: u16) -> bool {
 impl Observer for Appending {
     /// Writes at once, so that whoever asks again when the answer is there gets the recording.
     fn closed(&self, exchange: &Arc<Exchange>, redactor: &Arc<Redactor>) {
-        // What was played cost nothing, and is there.
-        if exchange.free || exchange.upstream_status.is_none() {
+        // What was played cost nothing, and is there; so is a transformer's call, as a rule.
+        if exchange.free && exchange.calls.is_empty() || exchange.upstream_status.is_none() {
             return;
         }
         let (id, status) = (exchange.id, exchange.upstream_status.unwrap_or_default());
@@ -121,6 +125,7 @@ impl Observer for Appending {
         match Line::of(&detail) {
             Err(LeftOut::Cancelled | LeftOut::Unanswered) => {}
             Err(why) => tracing::warn!("{id} is not recorded in {place}: it is {}", why.words()),
+            Ok(line) if exchange.free && line.calls.iter().all(|call| self.has(&call.sent)) => {}
             Ok(line) => {
                 if let Err(error) = self.add(line) {
                     tracing::error!("{id} is not recorded in {place}: {error}");

@@ -324,6 +324,7 @@ fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTo
         (Cow::Borrowed(name.as_str()), value)
     });
     let request = String::from_utf8_lossy(&call.request);
+    let received = String::from_utf8_lossy(&call.received);
     CallTold {
         plugin: call.plugin.into(),
         provider: call.provider.clone(),
@@ -332,6 +333,7 @@ fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTo
         headers: fields(headers, redactor),
         request: body(redactor.redact(&request).as_bytes()).filter(|_| !request.is_empty()),
         status: call.status,
+        received: body(redactor.redact(&received).as_bytes()).filter(|_| !received.is_empty()),
         answer: call.answer.as_deref().map(hide),
         pattern: call.pattern.clone(),
         matched: call.matched.as_deref().map(hide),

@@ -320,6 +320,9 @@ pub struct CallTold {
     pub request: Option<Box<RawValue>>,
     /// The status of its answer, if there was one.
     pub status: Option<u16>,
+    /// The body of its answer, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<Box<RawValue>>,
     /// The text of its answer.
     pub answer: Option<String>,
     /// `transformation_extract_pattern`.

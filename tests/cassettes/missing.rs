@@ -79,6 +79,51 @@ async fn what_is_missing_is_asked_once_and_added() {
 }
 
 #[tokio::test]
+async fn transformers_play_with_the_rest() {
+    let world = World::new();
+    let file = world.path("own.jsonl");
+    let setup = |args: &[&str]| {
+        let all = ["--replay", file.to_str().unwrap(), "--speed", "0"].into_iter();
+        let setup = Server::setup().built_in("mock-transformers");
+        setup.args(all.chain(args.iter().copied())).start()
+    };
+    let ask = Ask::post(
+        "/mock-transformers/v1/chat/completions",
+        r#"{"messages":[{"role":"user","content":"One two three four five six seven eight nine ten"}]}"#,
+    );
+    let server = setup(&["--record-missing"]);
+    let first = ask.whole(&server).await;
+    assert_eq!(first.status, 203, "{}", first.text());
+    let again = ask.whole(&server).await;
+    assert_eq!(again.text(), first.text());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let all = lines(&text);
+    assert_eq!(
+        (all.len(), all[0]["calls"].as_array().map(Vec::len)),
+        (1, Some(2)),
+        "{text}"
+    );
+    drop(server);
+    let server = setup(&[]);
+    let replayed = ask.whole(&server).await;
+    assert_eq!((replayed.status, replayed.text()), (203, first.text()));
+    let other = Ask::post("/mock-transformers/v1/chat/completions", with("else"))
+        .whole(&server)
+        .await;
+    assert_eq!(other.status, 400, "{}", other.text());
+    other.fails_about(
+        400,
+        &["failed to introspect request with AI service: no recording of this request"],
+    );
+    // What it was is the same after a way through the history.
+    world
+        .run(["log", "--import", file.to_str().unwrap()])
+        .exits(0);
+    let back = world.run(["log", "--export", "-"]).exits(0);
+    assert_eq!(back.stdout, text);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_records_nothing() {
     let mut upstream = Upstream::start().await;
     let profile = ProfileText::openai(&upstream);
