@@ -1,6 +1,6 @@
 //! The one seam through which bytes leave the process.
 //!
-//! `net` sends over sockets, `mock` answers in process; nothing else implements it. It imports nothing of ours.
+//! `net` sends over sockets, `mock` and `cassette` answer in process; nothing else implements it. It imports nothing of ours.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -114,12 +114,16 @@ pub enum TransportError {
     FirstByteTimeout(Duration),
     /// The connection was made, but broke before the response's headers were whole.
     Broken(String),
+    /// Only what was recorded is answered, and this was not. The text says what comes near.
+    Unrecorded(String),
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TransportError::Connect(why) | TransportError::Broken(why) => f.write_str(why),
+            TransportError::Connect(why)
+            | TransportError::Broken(why)
+            | TransportError::Unrecorded(why) => f.write_str(why),
             TransportError::ConnectTimeout(limit) => write!(
                 f,
                 "upstream did not connect within {} ms",

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("diff", &[]),
     ("dialect", &["llm", "wire"]),
+    ("cassette", &["diff", "exchange", "transport"]),
     ("provider", &["dialect", "keys", "llm", "wire"]),
     ("profile", &["provider"]),
     ("exchange", &["llm", "profile"]),

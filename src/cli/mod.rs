@@ -1,5 +1,6 @@
 //! The commands: one file each, with its `Args` and a function that runs it.
 
+mod cassettes;
 mod chat;
 mod completions;
 mod config;

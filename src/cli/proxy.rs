@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
+    cassettes::Playing,
     places::{Sources, served},
     signals,
     state::{self, Announced, Entry},
-    upstreams::effects,
+    upstreams::{effects, replaying},
 };
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
@@ -39,6 +40,8 @@ pub(super) struct Setup<'a> {
     pub(super) limits: Limits,
     /// The mock answers in every provider's place.
     pub(super) mock: bool,
+    /// Recordings answer in every provider's place.
+    pub(super) replay: Option<Playing>,
     /// A file for a line about each exchange.
     pub(super) log_file: Option<&'a Path>,
     /// Every exchange is kept on disk.
@@ -84,7 +87,16 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     let address = listening.address();
     // Before the mock's keys stand for every variable.
     let telemetry = telemetry(&*vault, address, term)?;
-    let effects = effects(vec![address], vault, setup.mock);
+    let effects = match &setup.replay {
+        Some(_) if setup.mock => {
+            return Err(Problem::usage(
+                "--mock and --replay both answer in every provider's place",
+            )
+            .hint("one of them may stand in config.toml or in the environment"));
+        }
+        Some(playing) => replaying(vec![address], vault, playing),
+        None => effects(vec![address], vault, setup.mock),
+    };
     let vault = Arc::clone(&effects.vault);
     let token = setup.gate.token.clone();
     let gate = Gate {
@@ -100,6 +112,7 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         .into_iter()
         .chain(spans)
         .chain([keeper.observer()])
+        .chain(setup.replay.as_ref().and_then(Playing::observer))
         .chain(setup.observers)
         .collect();
     let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    cassettes::{Playing, Replay},
     config,
     places::Sources,
     proxy::{self, Setup},
@@ -17,7 +18,7 @@ use crate::{
 /// The address that `serve` listens on and the other commands look at.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8765";
 
-const EXAMPLES: &str = "Examples:\n  aiproxy serve\n  OPENAI_API_KEY=... aiproxy serve --profile openai --profile mock";
+const EXAMPLES: &str = "Examples:\n  aiproxy serve\n  OPENAI_API_KEY=... aiproxy serve --profile openai --profile mock\n  aiproxy serve --replay tests/chat.jsonl";
 
 /// Run the proxy. It prints the base URL of each profile.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,8 @@ pub(super) struct Args {
     /// Let the built-in mock answer in every provider's place, in its format; no key, no network
     #[arg(long, env = "AIPROXY_MOCK")]
     mock: bool,
+    #[command(flatten)]
+    replay: Replay,
     /// Append a line of JSON for each exchange to this file, with Kong's keys (reopened on SIGHUP)
     #[arg(long, value_name = "F", env = "AIPROXY_LOG_FILE", value_hint = clap::ValueHint::FilePath)]
     log_file: Option<PathBuf>,
@@ -174,9 +177,12 @@ fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
 }
 
 pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
+    let replay = args.replay.open()?;
+    let told = replay.as_ref().map(Playing::words);
+    let profiles = Playing::profiles(replay.as_ref(), &args.profiles);
     let setup = Setup {
         sources: &args.sources,
-        profiles: &args.profiles,
+        profiles: &profiles,
         listen: args.listen,
         gate: gate(&args)?,
         limits: Limits {
@@ -184,6 +190,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
             body_timeout: seconds(args.body_timeout),
         },
         mock: args.mock,
+        replay,
         log_file: args.log_file.as_deref(),
         record: args.record,
         private: false,
@@ -203,6 +210,9 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     )?;
     if args.mock {
         term.note("--mock: the built-in mock answers in every provider's place");
+    }
+    if let Some(told) = told {
+        term.note(&format!("--replay: {told}"));
     }
     let drain = args.drain;
     let listeners = Arc::clone(&proxy.ledger);

@@ -21,6 +21,21 @@ impl ExchangeId {
         }))
     }
 
+    /// The same one for the same bytes, by their FNV-1a hash.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> ExchangeId {
+        let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // The high bits are the better mixed ones.
+        hash ^= hash >> 14;
+        ExchangeId(std::array::from_fn(|at| {
+            let index = (hash >> (at * 5)) & 31;
+            let index = usize::try_from(index).unwrap_or_default();
+            ALPHABET.get(index).copied().unwrap_or(b'0')
+        }))
+    }
+
     /// The characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -78,6 +93,14 @@ impl fmt::Debug for ExchangeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_bytes_have_the_same_id() {
+        let id = ExchangeId::of(b"0 {}");
+        assert_eq!(id, ExchangeId::of(b"0 {}"));
+        assert_ne!(id, ExchangeId::of(b"1 {}"));
+        assert_eq!(id.as_str().len(), 10);
+    }
 
     #[test]
     fn ids_are_ten_base32_characters_and_differ() {

@@ -12,6 +12,7 @@ mod estimate;
 mod filter;
 pub mod history;
 mod id;
+mod imported;
 mod keeper;
 mod kept;
 mod ledger;
@@ -49,7 +50,7 @@ pub use metrics::{CONTENT_TYPE, Connections, Ended, ErrorKind, Measured, Metrics
 pub use pieces::Pieces;
 pub use record::{Exchange, Outcome};
 pub use recorder::Recorder;
-pub use redact::Redactor;
+pub use redact::{MASK, Redactor};
 pub use render::headers;
 pub use spoken::{Opened, Saying, Spoke, Spoken};
 pub use stages::{Address, Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost};

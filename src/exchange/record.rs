@@ -17,7 +17,7 @@ use super::{
     render::{self, Late},
     spoken::Spoken,
     stages::{Body, CallLog, Held, LlmCall, Stage, host},
-    told::Summary,
+    told::{Detail, Summary},
     trace::Trace,
 };
 use crate::llm::Usage;
@@ -256,6 +256,12 @@ impl Exchange {
     pub fn body(&self, stage: Stage) -> Option<Vec<u8>> {
         let held = self.stage(stage)?;
         Some(bodies::bytes(self, &held.body).0)
+    }
+
+    /// All that is kept of it, once it has ended.
+    #[must_use]
+    pub fn detail(&self, redactor: &Redactor) -> Detail {
+        render::detail(self, None, redactor)
     }
 
     /// A stage, if it was reached and is kept.

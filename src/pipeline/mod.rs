@@ -531,6 +531,7 @@ fn unreachable(error: &TransportError) -> Fault {
         TransportError::Connect(_) | TransportError::Broken(_) => {
             Fault::upstream(502, error.to_string())
         }
+        TransportError::Unrecorded(why) => Fault::invalid(404, why.as_str()).code("no_recording"),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dialect::{Egress, Fault, Loss, openai_chat::OpenAiChat},
-    exchange::{CallLog, Kept, LlmCall, Recorder, cost, masked, masked_url},
+    exchange::{CallLog, Kept, LlmCall, MOST, Recorder, cost, masked, masked_url},
     llm::{ChatResponse, Finish, Format, Part},
     pipeline::{
         Asked, Env, Inbound, Outcome, Prepared, Target,
@@ -90,6 +90,9 @@ pub(super) async fn rewrite(
         ..Answered::default()
     });
     call.status = status;
+    if watched && let Some(body) = body.as_ref().filter(|body| body.len() <= MOST) {
+        call.received = body.clone();
+    }
     let material = &mut log.material;
     material.response = body
         .filter(|_| material.payloads)
@@ -299,7 +302,9 @@ async fn answer(env: Env<'_>, prepared: Prepared, limit: Duration) -> Answered {
                 TransportError::ConnectTimeout(_) | TransportError::FirstByteTimeout(_) => {
                     " (http_timeout)"
                 }
-                TransportError::Connect(_) | TransportError::Broken(_) => "",
+                TransportError::Connect(_)
+                | TransportError::Broken(_)
+                | TransportError::Unrecorded(_) => "",
             };
             return Answered {
                 read: Err(format!("{error}{key}")),
