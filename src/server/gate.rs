@@ -27,6 +27,9 @@ const KEY_HEADERS: [HeaderName; 3] = [
 /// The page that may be navigated to from anywhere.
 const PAGE: &str = "/_aiproxy/ui";
 
+/// Below it is what the page is made of: a browser cannot send a token for those, and nothing in them is anybody's.
+const OF_PAGE: &str = "/_aiproxy/ui/";
+
 /// Who may talk to this listener.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -189,7 +192,8 @@ impl Gate {
                 parts.uri = with_query(&parts.uri, &kept.join("&"));
             }
         }
-        if found || parts.uri.path() == PAGE {
+        let path = parts.uri.path();
+        if found || path == PAGE || path.starts_with(OF_PAGE) {
             return Ok(());
         }
         Err(Fault {

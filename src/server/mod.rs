@@ -16,6 +16,7 @@ mod naming;
 mod reload;
 mod router;
 mod served;
+mod ui;
 mod workers;
 
 pub use app::{App, Effects, Limits, render};
