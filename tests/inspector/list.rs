@@ -25,7 +25,7 @@ async fn the_list_follows_a_stream() {
     browser.shows(".row.is-live .c-text", "one").await;
     browser.shows(".row.is-live .c-text", "Count to two").await;
     browser.shows(".row.is-live .c-model", "m1").await;
-    browser.shows("#found", "1 exchanges").await;
+    browser.shows("#found", "1 exchange").await;
     // Opened while it streams: what was said already is there, and goes on.
     browser.click(".row.is-live").await;
     browser.shows("#answer", "one").await;
@@ -147,4 +147,23 @@ async fn it_comes_back_after_a_restart() {
     let after = exchange(&server, asking("after")).await;
     browser.shows(".row .c-id", &after).await;
     browser.shows(".row.is-ok .c-text", "Here I am.").await;
+}
+
+/// A browser gives an address six connections: pages that nobody looks at any more must not keep them.
+#[tokio::test]
+async fn pages_left_behind_keep_no_connection() {
+    let Some(browser) = Browser::open().await else {
+        return;
+    };
+    let server = Server::setup().built_in("mock").start();
+    for _ in 0..8 {
+        browser.page(&server, "").await;
+        browser.shows("#found", "0 exchanges").await;
+    }
+    // The way back leads to a page that listens.
+    browser.run("history.go(-2)").await;
+    browser.shows("#link", "live").await;
+    let mock = r#"{"model":"mock","messages":[{"role":"user","content":"Hello"}]}"#;
+    let id = exchange(&server, Ask::post("/mock/v1/chat/completions", mock)).await;
+    browser.shows(".row .c-id", &id).await;
 }

@@ -68,7 +68,7 @@ async fn ten_thousand_exchanges() {
         .await;
     browser.page(&server, "#/sessions").await;
     browser
-        .shows(".view-sessions .bar", "of the last 1,000")
+        .shows(".view-sessions .bar", "in the last 1,000 exchanges")
         .await;
 }
 

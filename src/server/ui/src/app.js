@@ -107,7 +107,7 @@ function keys(event) {
   event.preventDefault();
 }
 
-const WORDS = { connecting: "connecting…", open: "live", lost: "connection lost, trying again…", refused: "token needed" };
+const WORDS = { connecting: "connecting…", open: "live", lost: "connection lost, trying again…", away: "paused", refused: "token needed" };
 
 function status() {
   say(link, `${WORDS[state.link]}${state.loading ? ` · loading ${count(all.size)}` : ""}`);

@@ -27,6 +27,14 @@ const CHARTS = [
   { id: "errors", title: "Errors", pick: (s) => (s.outcome === "failed" ? 1 : undefined), fold: total, none: 0, show: count },
 ];
 
+/** A time of day; of several days, with the day. */
+function moment(seconds, { times }) {
+  const date = new Date(seconds * 1000);
+  const span = times.at(-1) - times[0];
+  const day = span > 86400 * 1.5 ? `${date.toLocaleDateString("en-CA").slice(5)} ` : "";
+  return day + date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(span < 600 && { second: "2-digit" }) });
+}
+
 /** A step lasts until the next number: the last one needs another like it. */
 const closed = (numbers, none) => [...numbers, none === null ? null : numbers.at(-1)];
 
@@ -103,10 +111,10 @@ export function chartsView(main, query) {
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
         scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 64, values: (_, splits) => splits.map((value) => chart.show(value)) }],
+        axes: [{ ...axis, values: (_, splits) => splits.map((value) => moment(value, data)) }, { ...axis, size: 64, values: (_, splits) => splits.map((value) => chart.show(value)) }],
         series: [
           {},
-          ...profiles.map((profile) => ({ label: profile, stroke: colour(profile), width: 2, spanGaps: true, points: { show: chart.none === null, size: 5 }, fill: chart.none === 0 ? `${colour(profile)}22` : undefined, paths: chart.none === 0 ? uPlot.paths.stepped({ align: 1 }) : undefined })),
+          ...profiles.map((profile) => ({ label: profile, stroke: colour(profile), width: 2, spanGaps: true, points: { show: chart.none === null, size: 5 }, paths: chart.none === 0 ? uPlot.paths.stepped({ align: 1 }) : undefined })),
         ],
       },
       lists,

@@ -153,7 +153,7 @@ function folded(list) {
 }
 
 /** Shows what differs between two texts. Gives `{ element, close, changes }`. */
-export function diffView(one, other, { names = ["before", "after"] } = {}) {
+export function diffView(one, other, { names = ["before", "after"], title = "" } = {}) {
   const whole = aligned(one, other);
   if (!whole) {
     const [left, right] = [codeView(one, { label: names[0] }), codeView(other, { label: names[1] })];
@@ -195,6 +195,7 @@ export function diffView(one, other, { names = ["before", "after"] } = {}) {
   list.update(shown.length);
   const bar = h(
     "div.codebar",
+    h("h2", title),
     h("span.grow.changes", changes === 0 ? "no difference" : `${changes} ${changes === 1 ? "line differs" : "lines differ"}`),
     changes > 0 &&
       h(

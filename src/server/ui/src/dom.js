@@ -67,6 +67,9 @@ const whole = new Intl.NumberFormat("en");
 
 export const count = (number) => (number === undefined || number === null ? "" : whole.format(number));
 
+/** `1 exchange`, `2 exchanges`. */
+export const many = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+
 export function short(number) {
   if (number === undefined || number === null) return "";
   if (number < 10000) return String(number);

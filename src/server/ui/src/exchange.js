@@ -4,7 +4,7 @@ import { bodyOf, fetchDetail, firstLine, pairs, program, stageOf } from "./detai
 import { bytes, clock, count, dollars, fill, framed, h, millis, say, toClipboard, toast } from "./dom.js";
 import { replayPanel } from "./replay.js";
 import { go, link, note } from "./route.js";
-import { all, onEvent, order } from "./store.js";
+import { all, onChange, onEvent, order, state } from "./store.js";
 import { timeline } from "./timeline.js";
 
 const TABS = ["overview", "stages", "diff", "headers", "events"];
@@ -240,7 +240,7 @@ export function exchangeView(main, parts, query) {
     const [a, b] = [stageOf(detail, left), stageOf(theirs, right)];
     const top = (stage) => [firstLine(stage ?? {}), ...pairs(stage?.headers).map(([name, value]) => `${name}: ${value}`)].join("\n");
     const options = { names: [left, right] };
-    const [heads, bodies] = [diffView(a ? top(a) : "", b ? top(b) : "", options), diffView(bodyOf(a), bodyOf(b), options)];
+    const [heads, bodies] = [diffView(a ? top(a) : "", b ? top(b) : "", { ...options, title: "Head" }), diffView(bodyOf(a), bodyOf(b), { ...options, title: "Body" })];
     closers.push(heads.close, bodies.close);
     fill(
       body,
@@ -253,9 +253,7 @@ export function exchangeView(main, parts, query) {
           choose("right", right, (theirs.stages ?? []).map((stage) => stage.stage)),
           against ? h("span", "of ", h("a", { href: link(["x", against]) }, against)) : h("span.pairs", [["client", "sent"], ["received", "returned"], ["sent", "received"]].filter(([from, to]) => names.includes(from) && names.includes(to)).map(([from, to]) => h("button", { onclick: () => { query.set("left", from); query.set("right", to); show("diff"); } }, `${from} → ${to}`))),
         ),
-        h("h2", "Head"),
         h("div.heads-diff", { id: "diff-head" }, heads.element),
-        h("h2", "Body"),
         h("div.bodies-diff", { id: "diff-body" }, bodies.element),
       ),
     );
@@ -317,6 +315,18 @@ export function exchangeView(main, parts, query) {
     }
   });
 
+  // What was said while the page did not listen is in no event.
+  let heard = state.generation;
+  const unlisten = onChange(() => {
+    if (state.generation === heard) return;
+    const again = heard > 0;
+    heard = state.generation;
+    if (again && (gone || detail?.outcome === "live")) {
+      gone = false;
+      read();
+    }
+  });
+
   say(title, id);
   read();
 
@@ -332,6 +342,7 @@ export function exchangeView(main, parts, query) {
     close() {
       closed = true;
       unwatch();
+      unlisten();
       clear();
     },
   };

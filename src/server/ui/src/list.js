@@ -1,6 +1,6 @@
 // The list of exchanges: live, with filter and search.
 import { json } from "./api.js";
-import { clock, count, dollars, framed, h, millis, say, settled, short } from "./dom.js";
+import { clock, count, dollars, framed, h, many, millis, say, settled, short } from "./dom.js";
 import { go, link, note } from "./route.js";
 import { all, onChange, order, state } from "./store.js";
 import { Rows } from "./virtual.js";
@@ -93,7 +93,7 @@ export function listView(main, query) {
       const item = all.get(order[at]);
       if (item && matches(item)) shown.push(item.s.id);
     }
-    say(found, shown.length === order.length ? `${count(order.length)} exchanges` : `${count(shown.length)} of ${count(order.length)} exchanges`);
+    say(found, shown.length === order.length ? many(order.length, "exchange") : `${count(shown.length)} of ${many(order.length, "exchange")}`);
     empty.hidden = shown.length > 0;
     rows.update(shown.length);
   });

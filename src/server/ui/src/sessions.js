@@ -1,7 +1,7 @@
 // Agents at work: exchanges of one client that share the beginning of their prompts, how the context grows, and where the provider's cache of
 // the prompt broke.
 import { json } from "./api.js";
-import { bytes, clock, count, dollars, fill, h, millis, settled, short } from "./dom.js";
+import { bytes, clock, count, dollars, fill, h, many as plural, millis, settled, short } from "./dom.js";
 import { go, link } from "./route.js";
 import { all, onChange, state } from "./store.js";
 
@@ -88,7 +88,7 @@ export function sessionsView(main, parts) {
 
   function draw() {
     const many = found.filter((session) => session.steps.length > 1).reverse();
-    note.textContent = `${count(many.length)} sessions of several exchanges, of the last ${count(Math.min(MOST, all.size))} exchanges`;
+    note.textContent = `${plural(many.length, "session")} of several exchanges, in the last ${plural(Math.min(MOST, all.size), "exchange")}`;
     if (many.length === 0) {
       fill(list, h("p.dim", "Exchanges of one client whose prompts begin alike are shown together here. There are none yet."));
       fill(steps);

@@ -11,7 +11,7 @@ const PAGE = 1000;
 export const all = new Map();
 /** The oldest first. */
 export let order = [];
-export const state = { link: "connecting", why: "", loading: false, health: null, profiles: [], changed: 0 };
+export const state = { link: "connecting", why: "", loading: false, health: null, profiles: [], changed: 0, generation: 0 };
 
 const listeners = new Set();
 const watchers = new Set();
@@ -175,14 +175,53 @@ let wake = () => {};
 /** Tries again at once. */
 export const hurry = () => wake();
 
+/**
+ * A browser gives an address six connections, for all its tabs together: a tab that nobody looks at, and a page that waits for the way back,
+ * keep none.
+ */
+let away = false;
+let hush = () => {};
+const HIDDEN = 10000;
+
+function leave() {
+  away = true;
+  hush();
+}
+
+function come() {
+  if (!away) return;
+  away = false;
+  hurry();
+}
+
+let leaving = 0;
+
+function watch() {
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(leave, HIDDEN);
+  else come();
+}
+
+addEventListener("pagehide", leave);
+addEventListener("pageshow", come);
+document.addEventListener("visibilitychange", watch);
+
 /** Listens for as long as the page is open. */
 export async function listen() {
+  watch();
   for (let failures = 0; ; failures++) {
+    if (away) {
+      link("away");
+      await new Promise((done) => (wake = done));
+      failures = 0;
+    }
     const stop = new AbortController();
+    hush = () => stop.abort();
     try {
       const response = await ask("/_aiproxy/events", { signal: stop.signal });
       if (!response.ok) throw new Error(`status ${response.status}`);
       generation++;
+      state.generation = generation;
       failures = 0;
       state.health = await json("/_aiproxy/health");
       state.profiles = (await json("/_aiproxy/profiles")).profiles;
@@ -200,6 +239,7 @@ export async function listen() {
       else link("lost", error.message);
     }
     stop.abort();
+    if (away) continue;
     const rest = state.link === "refused" ? new Promise(() => {}) : pause(Math.min(250 * 2 ** failures, 3000));
     await Promise.race([rest, new Promise((done) => (wake = done))]);
   }
