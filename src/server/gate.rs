@@ -527,6 +527,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_page_is_made_of_needs_no_token() {
+        let gate = Gate {
+            token: Some(Secret::new("sesame".into())),
+            ..gate()
+        };
+        for (path, status) in [
+            ("/_aiproxy/ui", 200),
+            ("/_aiproxy/ui/app.js", 200),
+            ("/_aiproxy/uix", 401),
+            ("/_aiproxy/exchanges", 401),
+            ("/_aiproxy/prompts", 401),
+            ("/ui/_aiproxy/ui/", 401),
+        ] {
+            assert_eq!(ask(&gate, path, &[("host", "localhost")]), status, "{path}");
+        }
+    }
+
+    #[test]
     fn preflights_carry_no_token() {
         let gate = Gate {
             token: Some(Secret::new("t".into())),

@@ -119,3 +119,48 @@ async fn a_token_opens_the_page() {
         "{blocked:?}"
     );
 }
+
+#[tokio::test]
+async fn what_the_page_asks_for_holds_no_secret() {
+    let upstream = Upstream::answering(json_response(200, completion("ok"))).await;
+    let profile = ProfileText::openai(&upstream)
+        .key("authorization", "Bearer sk-of-the-profile")
+        .line("ai-proxy.model", r#"name = "m1""#);
+    let server = Server::setup()
+        .profile("up", &profile)
+        .built_in("openai")
+        .built_in("mock")
+        .start();
+    let body = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"say sk-of-the-profile"}]}"#;
+    let ask = Ask::chat(body).header("user-agent", "an-agent/1.0");
+    let id = exchange(&server, ask).await;
+    exchange(&server, Ask::chat("{")).await;
+
+    let profiles = Ask::get("/_aiproxy/profiles").whole(&server).await;
+    assert!(!profiles.text().contains("sk-of"), "{}", profiles.text());
+    let told = profiles.json();
+    let up = &told["profiles"][0];
+    assert_eq!(up["name"], "up");
+    assert_eq!(up["model"], "m1");
+    assert_eq!(up["format"], "openai");
+    assert_eq!(up["chat"], true);
+    let missing = told["profiles"][1]["missing"].as_str().unwrap();
+    assert!(missing.contains("OPENAI_API_KEY"), "{missing}");
+
+    let prompts = Ask::get("/_aiproxy/prompts").whole(&server).await;
+    assert!(!prompts.text().contains("sk-of"), "{}", prompts.text());
+    let told = prompts.json();
+    assert_eq!(told["prompts"][0]["items"].as_array().unwrap().len(), 0);
+    let prompt = &told["prompts"][1];
+    assert_eq!(prompt["id"], id);
+    assert_eq!(prompt["client"], "an-agent/1.0");
+    assert_eq!(prompt["items"][0]["role"], "system");
+    assert_eq!(prompt["items"][1]["role"], "user");
+    let few = Ask::get("/_aiproxy/prompts?limit=1").whole(&server).await;
+    assert_eq!(few.json()["prompts"].as_array().unwrap().len(), 1);
+    assert!(few.json()["next"].is_string());
+    let wrong = Ask::get("/_aiproxy/prompts?colour=red")
+        .whole(&server)
+        .await;
+    wrong.fails_with(400, "`colour` is no filter of exchanges");
+}

@@ -57,8 +57,8 @@ export function message(body) {
   }
 }
 
-/** Reads server-sent events from a response, until it ends. */
-export async function* events(response) {
+/** Reads server-sent events from a response, until it ends; `alive` is called with whatever comes. */
+export async function* events(response, alive = () => {}) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let event = { name: "", data: [] };
@@ -66,6 +66,7 @@ export async function* events(response) {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
+      alive();
       const lines = (rest + value).split("\n");
       rest = lines.pop();
       for (let line of lines) {

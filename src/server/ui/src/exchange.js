@@ -281,8 +281,11 @@ export function exchangeView(main, parts, query) {
   }
 
   let closed = false;
+  /** Events that came while the exchange was read. */
+  let waiting = null;
   async function read() {
     try {
+      waiting ??= [];
       const fresh = await fetchDetail(id);
       if (closed) return;
       // What was said before this page listened.
@@ -290,6 +293,9 @@ export function exchangeView(main, parts, query) {
         live.parts = new Map((fresh.parts ?? []).map((one, number) => [number, { ...one, box: null, told: 0 }]));
       }
       detail = fresh;
+      const told = fresh.events?.at(-1)?.at_ms ?? -1;
+      for (const notice of waiting ?? []) if (notice.at_ms > told) hear(notice);
+      waiting = null;
       document.title = `${id} · aiproxy`;
     } catch (error) {
       if (closed) return;
@@ -299,11 +305,14 @@ export function exchangeView(main, parts, query) {
   }
 
   const unwatch = onEvent((notice) => {
-    if (notice.exchange !== id || !detail) return;
-    if (notice.type === "closed") {
-      read();
-      return;
-    }
+    if (notice.exchange !== id) return;
+    if (notice.type === "closed") read();
+    // What is being read may hold it already.
+    else if (waiting) waiting.push(notice);
+    else if (detail?.outcome === "live") hear(notice);
+  });
+
+  function hear(notice) {
     if (notice.type === "open" && !live.parts.has(notice.part)) {
       live.parts.set(notice.part, { kind: notice.kind, name: notice.name, text: "" });
     }
@@ -313,7 +322,7 @@ export function exchangeView(main, parts, query) {
       live.parts.set(notice.part, one);
       if (tab === "overview") live.draw?.();
     }
-  });
+  }
 
   // What was said while the page did not listen is in no event.
   let heard = state.generation;

@@ -146,9 +146,17 @@ export function listView(main, query) {
   };
 
   main.append(h("div.bar", search, profiles, outcomes, model, found), h("div.table", head, rows.element, empty));
+  // What ended meanwhile may hold it, too.
+  const deeper = settled(1000, deep);
+  let ended = 0;
   const stop = onChange(() => {
     bases();
     draw();
+    if (!wanted.q) return;
+    let now = 0;
+    for (const item of all.values()) now += item.live ? 0 : 1;
+    if (now !== ended) deeper();
+    ended = now;
   });
   bases();
   draw();

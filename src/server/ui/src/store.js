@@ -6,6 +6,8 @@ const MOST = 20000;
 /** Most text that is kept of an answer under way. */
 const LONGEST = 64 << 10;
 const PAGE = 1000;
+/** The server says every 15 s that it lives. */
+const SILENCE = 45000;
 
 /** By id: `{ s: summary, live, text, thinking, seen }`. */
 export const all = new Map();
@@ -227,7 +229,14 @@ export async function listen() {
       state.profiles = (await json("/_aiproxy/profiles")).profiles;
       link("open");
       load().catch((error) => link("open", error.message));
-      for await (const event of events(response)) {
+      let silence = 0;
+      const alive = () => {
+        clearTimeout(silence);
+        silence = setTimeout(() => stop.abort(), SILENCE);
+      };
+      stop.signal.addEventListener("abort", () => clearTimeout(silence));
+      alive();
+      for await (const event of events(response, alive)) {
         const notice = JSON.parse(event.data);
         take(notice);
         for (const watcher of watchers) watcher(notice);
