@@ -317,6 +317,12 @@ fn banner(
             chosen(&first)
         ));
     }
+    let token = if asks_token { "#token=THE_TOKEN" } else { "" };
+    let page = format!("{root}/_aiproxy/ui{token}");
+    text.push_str(&format!(
+        "\nSee every exchange:\n  {}\n",
+        term.ink(Ink::Literal, &page)
+    ));
     term.out(&text)?;
     Ok(())
 }

@@ -187,7 +187,8 @@ impl App {
             }
             Ok(Place::Admin(path)) => {
                 intake::skip(&parts.headers, body);
-                Box::pin(admin::answer(&self.ledger, &served, &parts, &path)).await
+                let vault = &*self.vault;
+                Box::pin(admin::answer(&self.ledger, &served, vault, &parts, &path)).await
             }
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())

@@ -28,6 +28,9 @@ const KEY_HEADERS: [HeaderName; 3] = [
 /// The page that may be navigated to from anywhere.
 const PAGE: &str = "/_aiproxy/ui";
 
+/// Below it is what the page is made of: a browser cannot send a token for those, and nothing in them is anybody's.
+const OF_PAGE: &str = "/_aiproxy/ui/";
+
 /// Who may talk to this listener.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -196,7 +199,8 @@ impl Gate {
                 parts.uri = with_query(&parts.uri, &kept.join("&"));
             }
         }
-        if found || parts.uri.path() == PAGE {
+        let path = parts.uri.path();
+        if found || path == PAGE || path.starts_with(OF_PAGE) {
             return Ok(());
         }
         Err(Fault {
@@ -540,6 +544,24 @@ mod tests {
             parts.headers.contains_key("x-api-key"),
             "another key is not the listener's affair"
         );
+    }
+
+    #[test]
+    fn what_the_page_is_made_of_needs_no_token() {
+        let gate = Gate {
+            token: Some(Secret::new("sesame".into())),
+            ..gate()
+        };
+        for (path, status) in [
+            ("/_aiproxy/ui", 200),
+            ("/_aiproxy/ui/app.js", 200),
+            ("/_aiproxy/uix", 401),
+            ("/_aiproxy/exchanges", 401),
+            ("/_aiproxy/prompts", 401),
+            ("/ui/_aiproxy/ui/", 401),
+        ] {
+            assert_eq!(ask(&gate, path, &[("host", "localhost")]), status, "{path}");
+        }
     }
 
     #[test]
