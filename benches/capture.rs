@@ -10,6 +10,7 @@
 //! Client, server and upstream run in this process, over loopback sockets, each on threads of its own; only the server's are counted. Every round
 //! measures all kinds, a little of each in turn; the table shows medians, and that of the rounds' differences.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +27,7 @@ use aiproxy::{
     keys::{Fetching, Keys, Wanted},
     net,
     profile::{Places, Vault},
-    server::{self, App, Effects, Gate, Limits, Served, Workers},
+    server::{self, App, Effects, Gate, Limits, Served, Terms, Workers},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -247,7 +248,7 @@ impl Bench {
                     .serve(
                         app,
                         Some(&workers),
-                        10_000,
+                        Terms::default(),
                         Duration::from_secs(1),
                         until,
                         || {},

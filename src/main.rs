@@ -1,5 +1,7 @@
 //! The `aiproxy` command.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 // Of a request's work a tenth is memory that lives for a millisecond, asked for on one thread and given back on another: mimalloc takes

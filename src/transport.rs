@@ -1,6 +1,6 @@
 //! The one seam through which bytes leave the process.
 //!
-//! `net` sends over sockets, `mock` answers in process; nothing else implements it. It imports nothing of ours.
+//! `net` sends over sockets, `mock` and `cassette` answer in process; nothing else implements it. It imports nothing of ours.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -26,6 +26,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub struct Connected {
     /// From the connector's first step to the connection, TLS included.
     pub took: Duration,
+    /// How many connections were found closed before the request was sent, so that it took another one.
+    pub resent: u32,
 }
 
 /// Nobody charges for this response: the mock answered in somebody's place. An extension of the response.
@@ -112,12 +114,16 @@ pub enum TransportError {
     FirstByteTimeout(Duration),
     /// The connection was made, but broke before the response's headers were whole.
     Broken(String),
+    /// Only what was recorded is answered, and this was not. The text says what comes near.
+    Unrecorded(String),
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TransportError::Connect(why) | TransportError::Broken(why) => f.write_str(why),
+            TransportError::Connect(why)
+            | TransportError::Broken(why)
+            | TransportError::Unrecorded(why) => f.write_str(why),
             TransportError::ConnectTimeout(limit) => write!(
                 f,
                 "upstream did not connect within {} ms",

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("diff", &[]),
     ("dialect", &["llm", "wire"]),
+    ("cassette", &["diff", "exchange", "transport"]),
     ("provider", &["dialect", "keys", "llm", "wire"]),
     ("profile", &["provider"]),
     ("exchange", &["llm", "profile"]),
@@ -57,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
+    ("telemetry", &["exchange", "llm", "transport"]),
     ("term", &["diff", "profile"]),
     ("cli", &["*"]),
 ];
@@ -471,4 +473,31 @@ fn last() { crate::profile::x() }
             "wire::sse::B",
         ]
     );
+}
+
+/// The manifest forbids it for every target of the package; the roots say so to whoever reads them.
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    let mut roots: Vec<PathBuf> = ["src/lib.rs", "src/main.rs", "fuzz/src/lib.rs"]
+        .iter()
+        .map(|path| root.join(path))
+        .collect();
+    for entry in fs::read_dir(root.join("benches")).unwrap() {
+        let path = entry.unwrap().path();
+        let main = path.join("main.rs");
+        if main.exists() {
+            roots.push(main);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            roots.push(path);
+        }
+    }
+    assert!(roots.len() > 5, "{roots:?}");
+    for path in roots {
+        let text = fs::read_to_string(&path).unwrap();
+        let line = "#![forbid(unsafe_code)]";
+        assert!(text.contains(line), "{} lacks {line}", path.display());
+    }
 }

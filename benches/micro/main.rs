@@ -10,6 +10,7 @@
 //!
 //! `cargo test --bench micro` looks whether each case does what it is meant to do.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

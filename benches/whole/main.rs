@@ -13,6 +13,7 @@
 //!
 //! A peer is started as `proxies::Running::start` says.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

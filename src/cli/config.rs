@@ -15,8 +15,8 @@ use toml::de::DeTable;
 
 use self::read::{list, located, read};
 use crate::{
-    profile::Problem as Mistake,
-    term::{Problem, Term},
+    profile::{Access, Problem as Mistake},
+    term::{Problem, Term, sanitize},
 };
 
 /// The settings of a file, checked.
@@ -126,7 +126,32 @@ impl File {
         let Some(text) = self.text().map_err(|mistake| vec![mistake])? else {
             return Ok(Settings::default());
         };
-        read(&self.path, &text, serve)
+        let settings = read(&self.path, &text, serve)?;
+        let access = Access::of(&self.path).filter(|access| access.others_write());
+        match access {
+            Some(access) if settings.has("token") => {
+                let file = self.path.display();
+                Err(vec![Mistake {
+                    file: file.to_string(),
+                    place: None,
+                    key: "token".to_owned(),
+                    message: format!("it holds a token, and others can change it (mode {access})"),
+                    hint: Some(format!("chmod 600 {file}")),
+                }])
+            }
+            _ => Ok(settings),
+        }
+    }
+
+    /// Warns of a token that others can read.
+    fn tell_careless(&self, settings: &Settings, term: &Term) {
+        let access = Access::of(&self.path).filter(|access| access.others_read());
+        if let Some(access) = access.filter(|_| settings.has("token")) {
+            let file = self.path.display();
+            term.warn(&sanitize(&format!(
+                "{file} holds a token, and others can read it (mode {access}): chmod 600 {file}"
+            )));
+        }
     }
 
     /// What other commands take from it. Whoever calls this was told before if the file is broken.
@@ -189,7 +214,10 @@ pub(super) fn command(command: Command, term: &Term) -> Result<Command, Problem>
     match (file.read(serve), name) {
         // It tells about the file itself.
         (_, "doctor") => Ok(command),
-        (Ok(settings), "serve" | "run") => Ok(settings.apply(command)),
+        (Ok(settings), "serve" | "run") => {
+            file.tell_careless(&settings, term);
+            Ok(settings.apply(command))
+        }
         (Ok(_), _) => Ok(command),
         (Err(mistakes), name) if matches!(name, "serve" | "run") || file.named => {
             Err(Problem::new(render(&mistakes, term.colour_err())))

@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
             .collect();
         let json = serde_json::to_string_pretty(&object)
             .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-        term.line(&json)?;
+        term.json(&json)?;
         return Ok(Exit::Done);
     }
     let lines: String = pairs

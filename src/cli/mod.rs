@@ -1,5 +1,6 @@
 //! The commands: one file each, with its `Args` and a function that runs it.
 
+mod cassettes;
 mod chat;
 mod completions;
 mod config;
@@ -7,6 +8,7 @@ mod diff;
 mod doctor;
 mod env;
 mod exchanges;
+mod hidden;
 mod key;
 mod log;
 mod man;
@@ -109,9 +111,19 @@ pub fn main() -> ExitCode {
                 error.kind(),
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
             );
-            // A closed pipe is no failure of `--help | head`.
-            let _ = error.print();
-            return if asked { Exit::Done } else { Exit::Usage }.into();
+            if asked {
+                // A closed pipe is no failure of `--help | head`.
+                let _ = error.print();
+                return Exit::Done.into();
+            }
+            let text = error.render();
+            let text = if term.colour_err() {
+                text.ansi().to_string()
+            } else {
+                text.to_string()
+            };
+            term.complain(text.trim_end());
+            return Exit::Usage.into();
         }
     };
     let term = term.quiet(cli.quiet);

@@ -8,16 +8,19 @@ use std::{
 };
 
 use super::{
+    cassettes::Playing,
     places::{Sources, served},
     signals,
     state::{self, Announced, Entry},
-    upstreams::effects,
+    upstreams::{effects, replaying},
 };
 use crate::{
     exchange::{self, Keeper, Ledger, LogFile, Observer, RequestLog, history},
+    net::{self, Environment},
     profile::{Profile, Vault},
     server::{self, App, Change, Gate, Limits, Listening, Reloader, Served, Workers},
-    term::{Problem, Term},
+    telemetry::{self, Telemetry},
+    term::{Problem, Term, sanitize},
 };
 
 /// How long the log's last lines may take.
@@ -37,6 +40,8 @@ pub(super) struct Setup<'a> {
     pub(super) limits: Limits,
     /// The mock answers in every provider's place.
     pub(super) mock: bool,
+    /// Recordings answer in every provider's place.
+    pub(super) replay: Option<Playing>,
     /// A file for a line about each exchange.
     pub(super) log_file: Option<&'a Path>,
     /// Every exchange is kept on disk.
@@ -56,6 +61,7 @@ pub(super) struct Proxy {
     pub(super) ledger: Arc<Ledger>,
     pub(super) vault: Arc<dyn Vault>,
     log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
     keeper: Keeper,
     /// The other commands find it by this until it ends.
     announced: Option<Announced>,
@@ -67,15 +73,30 @@ pub(super) struct Proxy {
 ///
 /// If a profile that was named is broken, the address is taken, or a file cannot be written.
 pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Proxy), Problem> {
+    state::check(term)?;
     let places = setup.sources.places();
     let vault = setup.sources.vault()?;
     let profiles = served(&places, setup.profiles, term)?;
+    for profile in &profiles {
+        tell_careless(profile, term);
+    }
     let log = request_log(setup.log_file)?;
     let listening = server::listen(setup.listen)
         .await
         .map_err(|error| taken(setup.listen, &error))?;
     let address = listening.address();
-    let effects = effects(vec![address], vault, setup.mock);
+    // Before the mock's keys stand for every variable.
+    let telemetry = telemetry(&*vault, address, term)?;
+    let effects = match &setup.replay {
+        Some(_) if setup.mock => {
+            return Err(Problem::usage(
+                "--mock and --replay both answer in every provider's place",
+            )
+            .hint("one of them may stand in config.toml or in the environment"));
+        }
+        Some(playing) => replaying(vec![address], vault, playing),
+        None => effects(vec![address], vault, setup.mock),
+    };
     let vault = Arc::clone(&effects.vault);
     let token = setup.gate.token.clone();
     let gate = Gate {
@@ -84,15 +105,29 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
     };
     let keeper = keeper(setup.record, &profiles, term)?;
     let log_feed = log.as_ref().map(RequestLog::observer);
+    let spans = telemetry
+        .as_ref()
+        .map(|(telemetry, _)| telemetry.observer());
     let observers = log_feed
         .into_iter()
+        .chain(spans)
         .chain([keeper.observer()])
+        .chain(setup.replay.as_ref().and_then(Playing::observer))
         .chain(setup.observers)
         .collect();
     let ledger = Ledger::counting(observers, exchange::MEMORY, effects.connections.clone());
     if let Some(token) = &token {
         ledger.hide_value(token.expose());
     }
+    for secret in Environment::from_process().secrets() {
+        ledger.hide_value(&secret);
+    }
+    let telemetry = telemetry.map(|(telemetry, settings)| {
+        settings
+            .secrets()
+            .for_each(|value| ledger.hide_value(value));
+        telemetry
+    });
     let app = Arc::new(App::new(
         Served::new(profiles),
         gate,
@@ -113,6 +148,7 @@ pub(super) async fn open(setup: Setup<'_>, term: &Term) -> Result<(Listening, Pr
         ledger,
         vault,
         log,
+        telemetry,
         keeper,
         announced: announce(&entry, term),
     };
@@ -128,7 +164,7 @@ impl Proxy {
     /// Ends what its listener left, once that serves no more.
     pub(super) async fn close(self) {
         drop(self.app);
-        flush(self.log, self.keeper, &self.ledger).await;
+        flush(self.log, self.telemetry, self.keeper, &self.ledger).await;
         drop(self.announced);
     }
 }
@@ -166,6 +202,13 @@ fn keeper(record: bool, profiles: &[Arc<Profile>], term: &Term) -> Result<Keeper
     }
 }
 
+/// Warns of a profile's file that others can read or change.
+fn tell_careless(profile: &Profile, term: &Term) {
+    if let Some((what, mend)) = profile.careless() {
+        term.warn(&sanitize(&format!("{what}: {mend}")));
+    }
+}
+
 /// Opens the history.
 fn start(keeper: &Keeper) -> Result<(), String> {
     state::prepared().map_err(|error| format!("the state folder cannot be used: {error}"))?;
@@ -196,24 +239,63 @@ fn request_log(file: Option<&Path>) -> Result<Option<RequestLog>, Problem> {
     Ok(Some(log))
 }
 
+/// What sends spans, if the environment names an endpoint for them.
+fn telemetry(
+    vault: &dyn Vault,
+    address: SocketAddr,
+    term: &Term,
+) -> Result<Option<(Telemetry, telemetry::Settings)>, Problem> {
+    let read = telemetry::Settings::read(&|name| vault.env(name));
+    for warning in &read.warnings {
+        term.warn(warning);
+    }
+    let Some(settings) = read.settings else {
+        return Ok(None);
+    };
+    // Not the upstreams' own client: the mock may stand in for that.
+    let net = net::Client::new(net::Environment::from_process());
+    net.set_listeners(vec![address]);
+    let telemetry = Telemetry::start(settings.clone(), Arc::new(net))
+        .map_err(|error| Problem::new(format!("cannot start telemetry: {error}")))?;
+    let content = if settings.has_content() {
+        ", with what was said"
+    } else {
+        ""
+    };
+    term.note(&format!("spans go to {}{content}", settings.place()));
+    Ok(Some((telemetry, settings)))
+}
+
 /// Whether people read a line for each request on stderr.
 pub(super) fn tells_requests() -> bool {
     tracing::enabled!(target: exchange::TARGET, tracing::Level::INFO)
 }
 
 /// Ends the log with a line for every exchange. Those that were cut close their records a moment later.
-async fn flush(log: Option<RequestLog>, keeper: Keeper, ledger: &Ledger) {
+async fn flush(
+    log: Option<RequestLog>,
+    telemetry: Option<Telemetry>,
+    keeper: Keeper,
+    ledger: &Ledger,
+) {
     for _ in 0..100 {
         if ledger.live() == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Beside the others: it waits for another machine.
+    let sent = tokio::task::spawn_blocking(move || {
+        telemetry.is_none_or(|telemetry| telemetry.close(FLUSH))
+    });
     let closed = tokio::task::spawn_blocking(move || {
         let kept = keeper.close(FLUSH);
         (log.is_none_or(|log| log.close(FLUSH)), kept)
     });
     let (logged, kept) = closed.await.unwrap_or_default();
+    if !sent.await.unwrap_or_default() {
+        tracing::warn!("not all spans were sent");
+    }
     if !logged {
         tracing::warn!("the request log is not complete");
     }
@@ -234,6 +316,12 @@ fn watch(app: &Arc<App>, reloader: Reloader, keeper: Keeper, term: Term) {
                 && let Err(why) = start(&keeper)
             {
                 term.warn(&format!("exchanges are not kept on disk: {why}"));
+            }
+            if let (Change::Added(name) | Change::Changed(name), Some(app)) =
+                (&change, served.upgrade())
+                && let Some(profile) = app.served().find(name)
+            {
+                tell_careless(&profile, &term);
             }
             match change {
                 Change::Added(name) => term.note(&format!("profile `{name}` is served now")),

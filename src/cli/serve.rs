@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    cassettes::{Playing, Replay},
     config,
     places::Sources,
     proxy::{self, Setup},
@@ -10,14 +11,14 @@ use super::{
 };
 use crate::{
     profile::{Profile, Secret, Vault},
-    server::{Gate, Limits, Served},
+    server::{Gate, Limits, Served, Terms},
     term::{Exit, Ink, Problem, Term},
 };
 
 /// The address that `serve` listens on and the other commands look at.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:8765";
 
-const EXAMPLES: &str = "Examples:\n  aiproxy serve\n  OPENAI_API_KEY=... aiproxy serve --profile openai --profile mock";
+const EXAMPLES: &str = "Examples:\n  aiproxy serve\n  OPENAI_API_KEY=... aiproxy serve --profile openai --profile mock\n  aiproxy serve --replay tests/chat.jsonl";
 
 /// Run the proxy. It prints the base URL of each profile.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,8 @@ pub(super) struct Args {
     /// Let the built-in mock answer in every provider's place, in its format; no key, no network
     #[arg(long, env = "AIPROXY_MOCK")]
     mock: bool,
+    #[command(flatten)]
+    replay: Replay,
     /// Append a line of JSON for each exchange to this file, with Kong's keys (reopened on SIGHUP)
     #[arg(long, value_name = "F", env = "AIPROXY_LOG_FILE", value_hint = clap::ValueHint::FilePath)]
     log_file: Option<PathBuf>,
@@ -75,6 +78,44 @@ pub(super) struct Args {
         default_value_t = 10_000
     )]
     max_connections: usize,
+    /// Seconds from a request's first byte to the end of its head, at most (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_HEADER_TIMEOUT",
+        default_value_t = 30
+    )]
+    header_timeout: u64,
+    /// Seconds that a client may be silent inside a request's body (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_BODY_TIMEOUT",
+        default_value_t = 60
+    )]
+    body_timeout: u64,
+    /// Seconds in which a client has to take something of its answer (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_SEND_TIMEOUT",
+        default_value_t = 600
+    )]
+    send_timeout: u64,
+    /// Seconds that a connection may be without a request (0: no limit)
+    #[arg(
+        long,
+        value_name = "S",
+        env = "AIPROXY_KEEP_ALIVE",
+        default_value_t = 600
+    )]
+    keep_alive: u64,
+    /// Most bytes of a request's head: its first line and all headers
+    #[arg(long, value_name = "B", env = "AIPROXY_MAX_HEADER_SIZE", default_value_t = 64 << 10, value_parser = size)]
+    max_header_size: usize,
+    /// Most headers of a request
+    #[arg(long, value_name = "N", env = "AIPROXY_MAX_HEADERS", default_value_t = 100, value_parser = count)]
+    max_headers: usize,
     /// Most bytes of request bodies in memory, all requests together
     #[arg(long, value_name = "B", env = "AIPROXY_MAX_BODY_MEMORY", default_value_t = 512 << 20)]
     max_body_memory: usize,
@@ -91,6 +132,18 @@ impl Args {
         &self.profiles
     }
 
+    /// What clients' connections may take.
+    fn terms(&self) -> Terms {
+        Terms {
+            max_connections: self.max_connections,
+            header_timeout: seconds(self.header_timeout),
+            keep_alive: seconds(self.keep_alive),
+            send_timeout: seconds(self.send_timeout),
+            max_header_size: self.max_header_size,
+            max_headers: self.max_headers,
+        }
+    }
+
     /// What clients are asked for.
     pub(super) fn token(&self) -> Option<Secret> {
         let token = self.token.as_deref().map(str::trim);
@@ -100,22 +153,51 @@ impl Args {
     }
 }
 
+/// A limit of time; 0 is none.
+fn seconds(number: u64) -> Option<Duration> {
+    (number > 0).then(|| Duration::from_secs(number))
+}
+
+/// The size of a head: a smaller one than 8 KiB would refuse what browsers and SDKs send, a larger one than 16 MiB is a mistake.
+fn size(text: &str) -> Result<usize, String> {
+    within(text, 8 << 10, 16 << 20)
+}
+
+/// The number of headers.
+fn count(text: &str) -> Result<usize, String> {
+    within(text, 16, 10_000)
+}
+
+fn within(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        Ok(_) => Err(format!("it is not within {least} and {most}")),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
 pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
+    let replay = args.replay.open()?;
+    let told = replay.as_ref().map(Playing::words);
+    let profiles = Playing::profiles(replay.as_ref(), &args.profiles);
     let setup = Setup {
         sources: &args.sources,
-        profiles: &args.profiles,
+        profiles: &profiles,
         listen: args.listen,
         gate: gate(&args)?,
         limits: Limits {
             body_memory: args.max_body_memory,
+            body_timeout: seconds(args.body_timeout),
         },
         mock: args.mock,
+        replay,
         log_file: args.log_file.as_deref(),
         record: args.record,
         private: false,
         observers: Vec::new(),
         notes: *term,
     };
+    let terms = args.terms();
     let (listening, proxy) = proxy::open(setup, term).await?;
     let workers = proxy::workers()?;
     let stop = signals::stop();
@@ -128,6 +210,9 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     )?;
     if args.mock {
         term.note("--mock: the built-in mock answers in every provider's place");
+    }
+    if let Some(told) = told {
+        term.note(&format!("--replay: {told}"));
     }
     let drain = args.drain;
     let listeners = Arc::clone(&proxy.ledger);
@@ -142,7 +227,7 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         .serve(
             Arc::clone(&proxy.app),
             Some(&workers),
-            args.max_connections,
+            terms,
             patience,
             stop,
             stopping,
@@ -232,6 +317,12 @@ fn banner(
             chosen(&first)
         ));
     }
+    let token = if asks_token { "#token=THE_TOKEN" } else { "" };
+    let page = format!("{root}/_aiproxy/ui{token}");
+    text.push_str(&format!(
+        "\nSee every exchange:\n  {}\n",
+        term.ink(Ink::Literal, &page)
+    ));
     term.out(&text)?;
     Ok(())
 }

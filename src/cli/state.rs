@@ -12,7 +12,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Secret;
+use crate::{
+    profile::{Access, Secret},
+    term::{Problem, Term},
+};
 
 /// A server's file is a few lines; a longer one is none.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -179,21 +182,51 @@ pub(super) fn prepared() -> io::Result<PathBuf> {
 }
 
 fn prepare(folder: &Path) -> io::Result<()> {
-    if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent)?;
+    if let Some(access) = unsafe_access(folder) {
+        return Err(io::Error::other(format!(
+            "others can change it (mode {access}): chmod 700 {}",
+            folder.display()
+        )));
     }
     let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    // Those above it, too, where they are not there: nobody else has a use for them (XDG's base directories).
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
-            if !is_private(folder) {
-                make_private(folder)?;
-            }
-            Ok(())
-        }
-        made => made,
+    builder.create(folder)?;
+    if !is_private(folder) {
+        make_private(folder)?;
     }
+    Ok(())
+}
+
+/// The permissions of a folder in which others could put or swap files; nothing if they cannot.
+fn unsafe_access(folder: &Path) -> Option<Access> {
+    Access::of(folder).filter(|access| access.others_write())
+}
+
+/// Looks at the state folder before anything is written into it.
+///
+/// # Errors
+///
+/// If others can change what is in it: a server's file in there says where commands send prompts, and with which token.
+pub(super) fn check(term: &Term) -> Result<(), Problem> {
+    let Some(folder) = folder() else {
+        return Ok(());
+    };
+    let shown = folder.display();
+    if let Some(access) = unsafe_access(&folder) {
+        return Err(Problem::new(format!(
+            "others can change the state folder {shown} (mode {access})"
+        ))
+        .hint(format!("look at what is in it, then: chmod 700 {shown}")));
+    }
+    if let Some(access) = Access::of(&folder).filter(|access| access.others_read()) {
+        term.warn(&format!(
+            "others could read the state folder {shown} (mode {access}); it is made private (chmod 700 {shown})"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether others can neither read nor change what is in a folder or file.
@@ -266,6 +299,10 @@ pub(super) fn running() -> Vec<Entry> {
 }
 
 fn running_in(folder: &Path) -> Vec<Entry> {
+    // Anybody could have written what stands there.
+    if unsafe_access(folder).is_some() {
+        return Vec::new();
+    }
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -391,5 +428,18 @@ mod tests {
         assert!(!is_private(&folder));
         prepare(&folder).unwrap();
         assert!(is_private(&folder));
+        assert!(is_private(&parent.path().join("a")));
+        assert_eq!(running_in(&folder).len(), 1);
+        for mode in [0o770, 0o720, 0o777, 0o702] {
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = prepare(&folder).unwrap_err().to_string();
+            assert!(error.contains(&format!("0{mode:o}")), "{error}");
+            assert!(error.contains("chmod 700 "), "{error}");
+            assert_eq!(
+                running_in(&folder),
+                [],
+                "what stands there counts for nothing"
+            );
+        }
     }
 }

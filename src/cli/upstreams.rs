@@ -2,7 +2,9 @@
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
+use super::cassettes::Playing;
 use crate::{
+    cassette::{Missing, Replayer},
     exchange::Connections,
     mock::{Mock, MockKeys},
     net,
@@ -57,6 +59,26 @@ pub(super) fn effects(listeners: Vec<SocketAddr>, vault: Arc<dyn Vault>, mock: b
         )),
         net,
         vault,
+    }
+}
+
+/// The same with recordings in every provider's place. Where providers are asked for what is missing, keys are real ones.
+pub(super) fn replaying(
+    listeners: Vec<SocketAddr>,
+    vault: Arc<dyn Vault>,
+    playing: &Playing,
+) -> Effects {
+    let (effects, missing) = if playing.asks() {
+        let effects = effects(listeners, vault, false);
+        let net = Arc::clone(&effects.net);
+        (effects, Missing::Sent(net))
+    } else {
+        (effects(listeners, vault, true), Missing::Refused)
+    };
+    let cassettes = Arc::clone(&playing.cassettes);
+    Effects {
+        net: Arc::new(Replayer::new(cassettes, playing.speed, missing)),
+        ..effects
     }
 }
 

@@ -1,11 +1,13 @@
 //! The bodies of an exchange's stages, as they are shown.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::{
     mask::{SECRET, masked_url},
     record::Exchange,
-    redact::Redactor,
+    redact::{MASK, Redactor},
     stages::{Body, Edit, Held, Stage},
     told::StageTold,
 };
@@ -38,7 +40,7 @@ fn size_of(exchange: &Exchange, stage: Stage) -> u64 {
 }
 
 /// What is kept of a body, and whether that is not all.
-fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
+pub(super) fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
     match body {
         Body::Whole(kept) => (kept.bytes().to_vec(), kept.is_cut()),
         Body::Pieces(pieces) => (pieces.joined().0, pieces.is_cut()),
@@ -95,12 +97,47 @@ pub(super) fn pieces(held: &Held) -> Vec<(u64, Vec<u8>)> {
     }
 }
 
-/// Times and lengths of a body's pieces.
-pub(super) fn chunks(held: &Held) -> Vec<(u64, usize)> {
-    match &held.body {
-        Body::Pieces(pieces) => pieces.joined().1,
-        _ => Vec::new(),
-    }
+/// The lengths of chunks after edits.
+fn edited_chunks(chunks: &[(u64, usize)], edits: &[Edit]) -> Vec<(u64, usize)> {
+    let (mut from, last) = (0u64, chunks.len().saturating_sub(1));
+    let chunks = chunks.iter().enumerate().map(|(number, (at, length))| {
+        let to = from + *length as u64;
+        let mut left = *length as u64;
+        for edit in edits {
+            let cut = from.max(edit.at)..to.min(edit.at.saturating_add(edit.cut));
+            left -= cut.end.saturating_sub(cut.start);
+            let here = (from..to).contains(&edit.at) || number == last && edit.at >= to;
+            left += if here { edit.put.len() as u64 } else { 0 };
+        }
+        from = to;
+        (*at, usize::try_from(left).unwrap_or_default())
+    });
+    chunks.filter(|(_, length)| *length > 0).collect()
+}
+
+/// The lengths of chunks of a text in which each of these ranges is shown as `mask` bytes where it begins.
+fn masked_chunks(
+    chunks: &[(u64, usize)],
+    found: &[Range<usize>],
+    mask: usize,
+) -> Vec<(u64, usize)> {
+    let mut from = 0;
+    let chunks = chunks.iter().map(|(at, length)| {
+        let to = from + length;
+        let mut left = *length;
+        for range in found {
+            let hidden = from.max(range.start)..to.min(range.end);
+            left = left.saturating_sub(hidden.end.saturating_sub(hidden.start));
+            left += if (from..to).contains(&range.start) {
+                mask
+            } else {
+                0
+            };
+        }
+        from = to;
+        (*at, left)
+    });
+    chunks.filter(|(_, length)| *length > 0).collect()
 }
 
 /// Shows bodies and URLs without secrets.
@@ -125,6 +162,29 @@ impl<'a> Bodies<'a> {
         let param = self.exchange.param.as_deref();
         let masked = masked_url(url, param.as_slice());
         self.redactor.redact(&masked).into_owned()
+    }
+
+    /// Times and lengths of the pieces of a body as it is shown; none of one that came whole.
+    pub(super) fn chunks(&self, held: &Held) -> Vec<(u64, usize)> {
+        let chunks = match &held.body {
+            Body::Pieces(pieces) => pieces.joined().1,
+            Body::Edited(stage, edits) => {
+                match self.exchange.stage(*stage).map(|held| &held.body) {
+                    Some(Body::Pieces(pieces)) => edited_chunks(&pieces.joined().1, edits),
+                    _ => Vec::new(),
+                }
+            }
+            Body::Whole(_) | Body::Same(_) => Vec::new(),
+        };
+        if chunks.is_empty() {
+            return chunks;
+        }
+        let (body, _) = bytes(self.exchange, &held.body);
+        let found = std::str::from_utf8(&body).map(|text| self.redactor.ranges(text));
+        match found {
+            Ok(found) if !found.is_empty() => masked_chunks(&chunks, &found, MASK.len()),
+            _ => chunks,
+        }
     }
 
     /// Puts a stage's body in.
@@ -183,6 +243,33 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+
+    #[test]
+    fn chunks_follow_what_is_shown() {
+        let edit = |at, cut, put: &'static str| Edit {
+            at,
+            cut,
+            put: Bytes::from_static(put.as_bytes()),
+        };
+        let chunks = [(1, 3), (2, 3), (3, 4)];
+        for (edits, expected) in [
+            (vec![], vec![(1, 3), (2, 3), (3, 4)]),
+            (vec![edit(3, 3, "")], vec![(1, 3), (3, 4)]),
+            (
+                vec![edit(2, 5, "ab"), edit(10, 0, "end")],
+                vec![(1, 4), (3, 6)],
+            ),
+            (vec![edit(1, u64::MAX, "")], vec![(1, 1)]),
+        ] {
+            let all = b"0123456789";
+            let shown = edited_chunks(&chunks, &edits);
+            assert_eq!(shown, expected);
+            let length: usize = shown.iter().map(|(_, length)| length).sum();
+            assert_eq!(length, edited(all, &edits).len());
+        }
+        // The chunks of `abKEYKEYcd` with the secret as one mark, in the chunk that it begins in.
+        assert_eq!(masked_chunks(&chunks, &[2..8], 3), [(1, 5), (3, 2)]);
+    }
 
     #[test]
     fn edits_are_made_in_order() {

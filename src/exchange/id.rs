@@ -13,11 +13,26 @@ impl ExchangeId {
     /// A new one.
     #[must_use]
     pub fn random() -> ExchangeId {
-        ExchangeId(random_bytes().map(|byte| {
+        ExchangeId(random::<10>().map(|byte| {
             ALPHABET
                 .get(usize::from(byte & 31))
                 .copied()
                 .unwrap_or(b'0')
+        }))
+    }
+
+    /// The same one for the same bytes, by their FNV-1a hash.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> ExchangeId {
+        let mut hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // The high bits are the better mixed ones.
+        hash ^= hash >> 14;
+        ExchangeId(std::array::from_fn(|at| {
+            let index = (hash >> (at * 5)) & 31;
+            let index = usize::try_from(index).unwrap_or_default();
+            ALPHABET.get(index).copied().unwrap_or(b'0')
         }))
     }
 
@@ -38,9 +53,10 @@ thread_local! {
     static STORE: RefCell<Store> = const { RefCell::new(Store { bytes: [0; 320], left: 0 }) };
 }
 
-fn random_bytes() -> [u8; 10] {
+/// So many random bytes, of those in store.
+pub(super) fn random<const N: usize>() -> [u8; N] {
     let stored = STORE.with_borrow_mut(|store| {
-        if store.left < 10 {
+        if store.left < N {
             getrandom::fill(&mut store.bytes).ok()?;
             store.left = store.bytes.len();
         }
@@ -54,7 +70,7 @@ fn random_bytes() -> [u8; 10] {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos();
-        let mut bytes = [0; 10];
+        let mut bytes = [0; N];
         for (byte, part) in bytes.iter_mut().zip(now.to_le_bytes()) {
             *byte = part;
         }
@@ -77,6 +93,14 @@ impl fmt::Debug for ExchangeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_bytes_have_the_same_id() {
+        let id = ExchangeId::of(b"0 {}");
+        assert_eq!(id, ExchangeId::of(b"0 {}"));
+        assert_ne!(id, ExchangeId::of(b"1 {}"));
+        assert_eq!(id.as_str().len(), 10);
+    }
 
     #[test]
     fn ids_are_ten_base32_characters_and_differ() {

@@ -25,6 +25,7 @@ use super::{
     redact::Redactor,
     render,
     told::{Detail, Notice, Summary, What},
+    trace::Tracing,
 };
 
 /// What the memory for exchanges is by default (SPEC §4.7).
@@ -53,12 +54,19 @@ pub trait Observer: Send + Sync {
     fn reads_bodies(&self) -> bool {
         false
     }
+
+    /// What spans it wants, if any. Otherwise exchanges have no place in a trace, and no header is read or sent for one.
+    fn tracing(&self) -> Option<Tracing> {
+        None
+    }
 }
 
 /// Shared by all requests: opens records, keeps them, and hands finished ones on.
 #[derive(Default)]
 pub struct Ledger {
     observers: Vec<Box<dyn Observer>>,
+    /// What spans are wanted.
+    tracing: Option<Tracing>,
     /// Most bytes of exchanges that are kept; 0 if none are.
     memory: usize,
     /// Bytes that all of them hold.
@@ -121,6 +129,7 @@ impl Ledger {
         connections: Connections,
     ) -> Arc<Ledger> {
         Arc::new(Ledger {
+            tracing: observers.iter().find_map(|observer| observer.tracing()),
             observers,
             memory,
             metrics: Metrics::new(connections),
@@ -167,6 +176,11 @@ impl Ledger {
         self.observers
             .iter()
             .any(|observer| observer.reads_bodies())
+    }
+
+    /// What spans are wanted, if any.
+    pub(super) fn tracing(&self) -> Option<&Tracing> {
+        self.tracing.as_ref()
     }
 
     /// Something happens: gives its number. The notice is made only if somebody listens.

@@ -266,7 +266,7 @@ impl<'a> Shown<'a> {
             }
         }
         line.chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if steers(c) { ' ' } else { c })
             .collect()
     }
 }
@@ -360,6 +360,11 @@ fn put(json: &mut Value, key: &str, value: impl Into<Value>) {
     if let Value::Object(fields) = json {
         fields.insert(key.to_owned(), value.into());
     }
+}
+
+/// Controls, and the invisible characters that turn the direction of what follows.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -111,7 +111,9 @@ impl ErrorKind {
     /// How many there are.
     const COUNT: usize = ErrorKind::Other as usize + 1;
 
-    fn name(self) -> &'static str {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             ErrorKind::Client => "client",
             ErrorKind::Configuration => "configuration",

@@ -3,7 +3,7 @@
 //! A [`Recorder`] belongs to whoever owns the request: the handler, then the response's body. Dropping it closes the record, so a client
 //! that hangs up is [`Outcome::Cancelled`] with no code for it. The [`Ledger`] keeps the records of a process under a budget of bytes, and
 //! tells [`Listener`]s what happens while it happens; a [`RequestLog`] writes each down. Forms for programs are in [`told`]. It imports
-//! `llm`.
+//! `llm`. Where spans are wanted, a record knows its place in a [`trace`].
 
 mod bodies;
 mod bus;
@@ -12,6 +12,7 @@ mod estimate;
 mod filter;
 pub mod history;
 mod id;
+mod imported;
 mod keeper;
 mod kept;
 mod ledger;
@@ -32,6 +33,7 @@ mod render;
 mod spoken;
 mod stages;
 pub mod told;
+pub mod trace;
 
 pub use bus::{Heard, Listener};
 pub use estimate::{Prompt, tokens};
@@ -48,7 +50,7 @@ pub use metrics::{CONTENT_TYPE, Connections, Ended, ErrorKind, Measured, Metrics
 pub use pieces::Pieces;
 pub use record::{Exchange, Outcome};
 pub use recorder::Recorder;
-pub use redact::Redactor;
+pub use redact::{MASK, Redactor};
 pub use render::headers;
 pub use spoken::{Opened, Saying, Spoke, Spoken};
 pub use stages::{Address, Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost};

@@ -139,7 +139,7 @@ impl Shelf {
     }
 }
 
-/// All of an exchange, in the order in which [`read`] reads it.
+/// All of an exchange, in the order in which [`read`] reads it; but for its place in a trace, which nobody asks for any more.
 fn write(exchange: &Exchange, out: &mut Vec<u8>) {
     match exchange.client {
         None => put_bytes(out, &[]),
@@ -182,6 +182,7 @@ fn write(exchange: &Exchange, out: &mut Vec<u8>) {
     ] {
         put_option(out, time.map(nanos));
     }
+    put_number(out, exchange.resent.into());
     put_number(out, exchange.bytes);
     match &exchange.outcome {
         Outcome::Completed => put_number(out, 0),
@@ -258,6 +259,7 @@ fn read(common: &Common, mut from: &[u8]) -> Option<Exchange> {
     exchange.first_token_after = time()?;
     exchange.connected = time()?;
     exchange.took = time()?.unwrap_or_default();
+    exchange.resent = take_number(bytes)? as u32;
     exchange.bytes = take_number(bytes)?;
     exchange.outcome = match take_number(bytes)? {
         0 => Outcome::Completed,

@@ -9,7 +9,7 @@ use std::{
 use http::Method;
 
 use super::{
-    ExchangeId,
+    ExchangeId, bodies,
     kept::Material,
     metrics::{Ended, ErrorKind},
     price::{self, Source},
@@ -17,7 +17,8 @@ use super::{
     render::{self, Late},
     spoken::Spoken,
     stages::{Body, CallLog, Held, LlmCall, Stage, host},
-    told::Summary,
+    told::{Detail, Summary},
+    trace::Trace,
 };
 use crate::llm::Usage;
 
@@ -89,6 +90,8 @@ pub struct Exchange {
     pub at: Stage,
     /// How long the request waited for its connection upstream.
     pub connected: Option<Duration>,
+    /// How often it was sent again, because its connection had closed before it was sent.
+    pub resent: u32,
     /// What the profile says that a million tokens cost in USD, of the prompt and of the answer.
     pub prices: (Option<f64>, Option<f64>),
     /// The mock answered in the provider's place: list prices do not hold.
@@ -103,6 +106,8 @@ pub struct Exchange {
     pub spoken: Spoken,
     /// The numbers of its beginning, of its way to a provider, and of its end among all that happened; 0 if that is not reached.
     pub numbers: [u64; 3],
+    /// Its place in a trace, where spans are wanted.
+    pub trace: Option<Box<Trace>>,
     /// Bytes that it holds, as far as they are counted, and those that came since.
     pub(super) held: usize,
     pub(super) uncounted: usize,
@@ -163,6 +168,7 @@ impl Exchange {
             stream: false,
             at: Stage::Client,
             connected: None,
+            resent: 0,
             prices: (None, None),
             free: false,
             recorded: false,
@@ -170,6 +176,7 @@ impl Exchange {
             stages: Vec::new(),
             spoken: Spoken::default(),
             numbers: [0; 3],
+            trace: None,
             held: 0,
             uncounted: 0,
             late: OnceLock::new(),
@@ -244,10 +251,31 @@ impl Exchange {
         render::ended(self, redactor)
     }
 
+    /// The body of a stage, as far as it is kept. Not redacted.
+    #[must_use]
+    pub fn body(&self, stage: Stage) -> Option<Vec<u8>> {
+        let held = self.stage(stage)?;
+        Some(bodies::bytes(self, &held.body).0)
+    }
+
+    /// All that is kept of it, once it has ended.
+    #[must_use]
+    pub fn detail(&self, redactor: &Redactor) -> Detail {
+        render::detail(self, None, redactor)
+    }
+
     /// A stage, if it was reached and is kept.
     #[must_use]
     pub fn stage(&self, stage: Stage) -> Option<&Held> {
         self.stages.iter().find(|held| held.stage == stage)
+    }
+
+    /// What answers, and what the provider calls its answer.
+    pub(super) fn names(&mut self, answer: &str, model: &str) {
+        model.clone_into(&mut self.answered_by);
+        if let Some(trace) = &mut self.trace {
+            answer.clone_into(&mut trace.answer);
+        }
     }
 
     pub(super) fn stage_mut(&mut self, stage: Stage) -> Option<&mut Held> {
@@ -255,7 +283,8 @@ impl Exchange {
     }
 
     /// Bytes that it holds beside itself.
-    pub(super) fn weight(&self) -> usize {
+    #[must_use]
+    pub fn weight(&self) -> usize {
         let stages: usize = self.stages.iter().map(Held::weight).sum();
         let calls = self.calls.iter().map(LlmCall::weight);
         let texts = self.path.len() + self.model.len() + self.answered_by.len();

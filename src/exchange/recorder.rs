@@ -24,7 +24,7 @@ use crate::llm::{ChatResponse, Event, Sink, events_of};
 /// Writes one record. Dropping it closes the record.
 #[derive(Debug)]
 pub struct Recorder {
-    ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     id: ExchangeId,
     /// `None` once closed.
     live: Option<Arc<Live>>,
@@ -61,7 +61,7 @@ impl Recorder {
     }
 
     /// Changes the record, while it is open.
-    fn with<R>(&self, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
         let live = self.live.as_ref()?;
         Some(change(&mut live.lock()))
     }
@@ -314,17 +314,22 @@ impl Recorder {
         let [_, routed, _] = &mut exchange.numbers;
         *routed = seq;
         let (id, model) = (exchange.id, &exchange.model);
-        tracing::debug!("{id} sent to {} {model:?}", exchange.provider);
+        tracing::debug!(
+            "{id} sent to {} {:?}",
+            exchange.provider,
+            self.ledger.redactor().redact(model)
+        );
     }
 
-    /// The upstream's headers are there; a connection made for it took so long.
-    pub fn answered(&self, status: u16, connected: Option<Duration>) {
+    /// The upstream's headers are there; a connection made for it took so long, after so many that had closed.
+    pub fn answered(&self, status: u16, connected: Option<(Duration, u32)>) {
         let Some(live) = &self.live else { return };
         let after = live.start.elapsed();
         let mut exchange = live.lock();
         exchange.upstream_status = Some(status);
         exchange.headers_after = Some(after);
-        exchange.connected = connected;
+        exchange.connected = connected.map(|(took, _)| took);
+        exchange.resent = connected.map_or(0, |(_, resent)| resent);
         let id = exchange.id;
         tracing::debug!("{id} upstream answered {status} after {after:.2?}");
     }
@@ -381,7 +386,7 @@ impl Recorder {
             material.said.observe(event);
         }
         match event {
-            Event::Start { model, .. } => (**model).clone_into(&mut exchange.answered_by),
+            Event::Start { id, model, .. } => exchange.names(id, model),
             Event::Usage(usage) => exchange.usage = Some(*usage),
             Event::Failed { message, .. } => {
                 exchange.at = Stage::Received;
@@ -426,7 +431,7 @@ impl Recorder {
         exchange.first_token_after = Some(after);
         tell(&mut |event: Event<'_>| {
             match &event {
-                Event::Start { model, .. } => (**model).clone_into(&mut exchange.answered_by),
+                Event::Start { id, model, .. } => exchange.names(id, model),
                 // A missing usage is counted later, not told as nothing.
                 Event::Usage(usage) if usage.estimated => return,
                 Event::Usage(usage) => exchange.usage = Some(*usage),
@@ -452,7 +457,7 @@ impl Recorder {
         let after = live.start.elapsed();
         let mut exchange = live.lock();
         let exchange = &mut *exchange;
-        exchange.answered_by.clone_from(&response.model);
+        exchange.names(&response.id, &response.model);
         exchange.usage = response.usage;
         exchange.first_token_after = Some(after);
         if let Some(material) = &mut exchange.log
@@ -571,6 +576,10 @@ fn whole(exchange: &Exchange, stage: Stage, body: &Bytes, full: bool) -> Body {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        // Whatever held it broke: nobody cancelled anything.
+        if std::thread::panicking() {
+            self.failed("aiproxy broke inside this exchange: a bug, and stderr says where");
+        }
         self.finish();
     }
 }

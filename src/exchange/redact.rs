@@ -8,7 +8,7 @@ use aho_corasick::AhoCorasick;
 const SHORTEST: usize = 8;
 
 /// What stands in a secret's place.
-const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 /// Finds the values of secrets.
 #[derive(Default)]

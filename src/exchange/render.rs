@@ -174,7 +174,7 @@ fn answer(exchange: &Exchange) -> String {
 }
 
 /// The beginning of a text, in one line.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let mut out = String::new();
     for (number, word) in text.split_whitespace().enumerate() {
         if number > 0 {
@@ -290,8 +290,16 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
         bodies.put(held, &mut told);
         told
     });
-    let chunks = exchange.stage(Stage::Received).map(bodies::chunks);
-    let chunks = chunks.unwrap_or_default().into_iter();
+    let chunks = |stage| -> Vec<ChunkTold> {
+        let chunks = exchange.stage(stage).map(|held| bodies.chunks(held));
+        let chunks = chunks.unwrap_or_default().into_iter();
+        chunks
+            .map(|(at, bytes)| ChunkTold {
+                at_ms: at as f64 / 1000.0,
+                bytes: bytes as u64,
+            })
+            .collect()
+    };
     Detail {
         summary: summary(exchange, live, redactor),
         rest: Rest {
@@ -303,12 +311,8 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
                 .collect(),
             parts: said.parts,
             events: said.events,
-            chunks: chunks
-                .map(|(at, bytes)| ChunkTold {
-                    at_ms: at as f64 / 1000.0,
-                    bytes: bytes as u64,
-                })
-                .collect(),
+            chunks: chunks(Stage::Received),
+            returned_chunks: chunks(Stage::Returned),
         },
     }
 }
@@ -320,6 +324,7 @@ fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTo
         (Cow::Borrowed(name.as_str()), value)
     });
     let request = String::from_utf8_lossy(&call.request);
+    let received = String::from_utf8_lossy(&call.received);
     CallTold {
         plugin: call.plugin.into(),
         provider: call.provider.clone(),
@@ -328,6 +333,7 @@ fn call_told(exchange: &Exchange, call: &LlmCall, redactor: &Redactor) -> CallTo
         headers: fields(headers, redactor),
         request: body(redactor.redact(&request).as_bytes()).filter(|_| !request.is_empty()),
         status: call.status,
+        received: body(redactor.redact(&received).as_bytes()).filter(|_| !received.is_empty()),
         answer: call.answer.as_deref().map(hide),
         pattern: call.pattern.clone(),
         matched: call.matched.as_deref().map(hide),
@@ -460,7 +466,7 @@ fn parts(exchange: &Exchange, redactor: &Redactor) -> Saids {
 }
 
 /// What the user asked last, in a request of whatever format.
-fn last_asked(body: &[u8]) -> String {
+pub(super) fn last_asked(body: &[u8]) -> String {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         return String::new();
     };

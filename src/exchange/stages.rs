@@ -13,6 +13,7 @@ use super::{
         take_stage, take_text,
     },
     pieces::Pieces,
+    trace::CallTrace,
 };
 use crate::llm::Usage;
 
@@ -340,6 +341,8 @@ pub struct LlmCall {
     pub request: Bytes,
     /// The status of its answer, if there was one.
     pub status: Option<u16>,
+    /// The body of its answer, inflated, unless it is longer than what is kept. Only where somebody watches.
+    pub received: Bytes,
     /// The text of its answer. Only where somebody watches.
     pub answer: Option<String>,
     /// `transformation_extract_pattern`.
@@ -358,6 +361,8 @@ pub struct LlmCall {
     pub seq: u64,
     /// Microseconds from the exchange's beginning to its end.
     pub at: u64,
+    /// Its place in a trace, where spans are wanted.
+    pub trace: Option<Box<CallTrace>>,
 }
 
 impl LlmCall {
@@ -370,6 +375,7 @@ impl LlmCall {
         size_of::<LlmCall>()
             + self.url.len()
             + self.request.len()
+            + self.received.len()
             + texts.chain(headers).sum::<usize>()
     }
 }

@@ -176,9 +176,12 @@ pub struct Rest {
     /// What the provider's events said, with the time of their arrival.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventTold>,
-    /// Where the bytes of the upstream's answer were split, and when each piece came.
+    /// Where the bytes of the upstream's answer were split, as it is shown, and when each piece came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<ChunkTold>,
+    /// The same of the client's answer, where it is another one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub returned_chunks: Vec<ChunkTold>,
 }
 
 impl Detail {
@@ -243,24 +246,42 @@ pub struct StageTold {
     /// A body that is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+    /// The blanks before and after a body that is an object or array of JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub around: Option<(String, String)>,
 }
 
 impl StageTold {
     /// Puts a body in.
     pub fn set_body(&mut self, bytes: &[u8]) {
         match body(bytes) {
-            Some(json) => self.body = Some(json),
+            Some(json) => {
+                if json.get().starts_with(['{', '['])
+                    && let Ok(text) = std::str::from_utf8(bytes)
+                    && let Some((before, after)) = text.split_once(json.get())
+                    && !(before.is_empty() && after.is_empty())
+                {
+                    self.around = Some((before.to_owned(), after.to_owned()));
+                }
+                self.body = Some(json);
+            }
             None => self.body_base64 = Some(STANDARD.encode(bytes)),
         }
     }
 
-    /// The body's bytes. What a JSON body had around it, spaces, is gone.
+    /// The body's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         match (&self.body, &self.body_base64) {
             (Some(json), _) => match serde_json::from_str::<String>(json.get()) {
                 Ok(text) => text.into_bytes(),
-                Err(_) => json.get().as_bytes().to_vec(),
+                Err(_) => {
+                    let (before, after) = self
+                        .around
+                        .as_ref()
+                        .map_or(("", ""), |(before, after)| (before, after));
+                    [before, json.get(), after].concat().into_bytes()
+                }
             },
             (None, Some(coded)) => STANDARD.decode(coded).unwrap_or_default(),
             (None, None) => Vec::new(),
@@ -299,6 +320,9 @@ pub struct CallTold {
     pub request: Option<Box<RawValue>>,
     /// The status of its answer, if there was one.
     pub status: Option<u16>,
+    /// The body of its answer, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<Box<RawValue>>,
     /// The text of its answer.
     pub answer: Option<String>,
     /// `transformation_extract_pattern`.
@@ -526,75 +550,4 @@ pub enum What {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bodies_keep_their_form() {
-        for (bytes, expected) in [
-            (&b" {\"a\": 1.00}\n"[..], Some(r#"{"a": 1.00}"#)),
-            (b"5", Some(r#""5""#)),
-            (b"[1", Some(r#""[1""#)),
-            (b"\xff\x00", None),
-            (b"", Some(r#""""#)),
-        ] {
-            let shown = body(bytes);
-            assert_eq!(shown.as_deref().map(RawValue::get), expected);
-            let mut stage = StageTold::default();
-            stage.set_body(bytes);
-            assert_eq!(stage.bytes(), bytes.trim_ascii());
-        }
-    }
-
-    #[test]
-    fn a_detail_reads_what_it_wrote() {
-        let mut stage = StageTold {
-            stage: "client".into(),
-            ..StageTold::default()
-        };
-        stage.set_body(br#"{"n": 12345678901234567890123, "x": 1.00}"#);
-        let again = StageTold {
-            stage: "sent".into(),
-            same_as: Some("client".into()),
-            ..StageTold::default()
-        };
-        let detail = Detail {
-            summary: Summary {
-                id: "a".into(),
-                cost: Some(0.5),
-                ..Summary::default()
-            },
-            rest: Rest {
-                stages: vec![stage, again],
-                ..Rest::default()
-            },
-        };
-        let json = serde_json::to_string(&detail).unwrap();
-        let read = Detail::parse(&json).unwrap();
-        assert_eq!(read.summary, detail.summary);
-        assert_eq!(
-            read.body("sent").unwrap(),
-            br#"{"n": 12345678901234567890123, "x": 1.00}"#
-        );
-    }
-
-    #[test]
-    fn a_notice_is_flat() {
-        let notice = Notice {
-            seq: 3,
-            exchange: "x".into(),
-            profile: "mock".into(),
-            at_ms: 1.5,
-            what: What::Text {
-                part: 0,
-                text: "hi".into(),
-            },
-        };
-        let json = serde_json::to_string(&notice).unwrap();
-        assert_eq!(
-            json,
-            r#"{"seq":3,"exchange":"x","profile":"mock","at_ms":1.5,"type":"text","part":0,"text":"hi"}"#
-        );
-        assert_eq!(serde_json::from_str::<Notice>(&json).unwrap(), notice);
-    }
-}
+mod tests;

@@ -32,8 +32,8 @@ pub use model::{Behaviour, Calls, Failure, MODELS, Speech};
 
 use crate::{
     dialect::{
-        Ingress, Native, StreamEncoder, Task, any_native, native_default, openai_chat::OpenAiChat,
-        openai_completions::OpenAiCompletions,
+        Fault, Ingress, Native, StreamEncoder, Task, any_native, native_default,
+        openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
     },
     llm::{ChatResponse, Format},
     transport::{Body, Dial, Sending, Transport, TransportError, full},
@@ -118,6 +118,16 @@ impl Mock {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = http::Uri::from_static(of_body);
         self.answer(request).await
+    }
+}
+
+/// Says, in the format that a path belongs to, that nobody recorded a request.
+#[must_use]
+pub fn no_recording(uri: &http::Uri, why: String) -> Response<Body> {
+    let fault = Box::new(Fault::invalid(404, why).code("no_recording"));
+    match native(uri.path(), uri.query()) {
+        Some(native) => foreign::refused(native.ingress, &fault),
+        None => refused(&fault),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Request, Response, Uri, Version,
+    HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION},
     uri::Authority,
 };
@@ -202,12 +202,19 @@ impl Client {
             progress: &progress,
             connected: Duration::ZERO,
         };
-        for _ in 0..MAX_ATTEMPTS {
+        for (_, resent) in (0..MAX_ATTEMPTS).zip(0..) {
             match once.send(request).await {
+                Ok((response, ..)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    let name = origin.dialer().name();
+                    return Err(TransportError::Broken(format!(
+                        "{name} switched to another protocol, which nobody asked for"
+                    )));
+                }
                 Ok((response, own, exchange)) => {
                     let mut response = received(response, own, exchange, cut);
                     response.extensions_mut().insert(Connected {
                         took: once.connected,
+                        resent,
                     });
                     return Ok(response);
                 }

@@ -24,6 +24,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::coop::poll_proceed,
 };
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
@@ -42,6 +43,9 @@ const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// found out by this, not by the limit on the first byte, which is minutes.
 #[cfg(target_os = "linux")]
 const TCP_UNHEARD: Duration = Duration::from_secs(30);
+
+/// Bytes that count as one read.
+const PIECE: usize = 8 * 1024;
 
 /// Any two-way byte stream over TCP.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
@@ -116,6 +120,17 @@ impl Link {
         Arc::clone(&self.doubt)
     }
 
+    /// Counts what was read against the runtime's budget, which counts reads: a task yields after 128 of them, however large. An upstream
+    /// that sends without an end would keep the thread, which other exchanges share, and all timers on it.
+    fn spend(cx: &mut Context<'_>, read: usize) {
+        for _ in 0..read / PIECE {
+            match poll_proceed(cx) {
+                Poll::Ready(one) => one.made_progress(),
+                Poll::Pending => return,
+            }
+        }
+    }
+
     fn is_closed(&self) -> bool {
         match SockRef::from(self.io.socket()).peek(&mut [MaybeUninit::uninit()]) {
             Ok(read) => read == 0,
@@ -136,7 +151,9 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        Link::spend(cx, buf.filled().len().saturating_sub(before));
         if read.is_pending() && self.doubt.load(Ordering::Relaxed) && self.is_closed() {
             // Nothing read is the end.
             return Poll::Ready(Ok(()));

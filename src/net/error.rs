@@ -32,6 +32,12 @@ pub(crate) fn explain(error: &hyper::Error, name: &str, goal: &str) -> String {
         Some(io::ErrorKind::TimedOut) => {
             return format!("{name} could not be reached any more before {goal}");
         }
+        // What hyper says of chunks; what TLS says of its records is of the same kind.
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+            if find::<rustls::Error>(error).is_none() =>
+        {
+            return format!("{name} broke HTTP's framing before {goal}");
+        }
         Some(io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof) => {
             return format!("{name} closed the connection before {goal}");
         }

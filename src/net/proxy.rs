@@ -56,12 +56,40 @@ impl Environment {
         }))
     }
 
+    /// What its proxies' URLs hold of passwords, as it is written and as it is meant, for what must not show it.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = Vec::new();
+        for value in self.0.values() {
+            let Some((before, _)) = value.rsplit_once('@') else {
+                continue;
+            };
+            let login = before.split_once("://").map_or(before, |(_, login)| login);
+            let decoded = decoded(login);
+            for login in [login, decoded.as_str()] {
+                let password = login.split_once(':').map(|(_, password)| password);
+                // A password alone, and the login that `Basic` would encode.
+                secrets.extend(password.into_iter().chain([login]).map(str::to_owned));
+            }
+        }
+        secrets
+    }
+
     /// The first of `names` that is set, and its value.
     pub(crate) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
         names
             .iter()
             .find_map(|name| Some((*name, self.0.get(name)?.as_str())))
     }
+}
+
+/// A URL's text without its percent-encoding.
+fn decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 /// Names only: a proxy's URL can hold a password.

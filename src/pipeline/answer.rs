@@ -1,19 +1,21 @@
 //! The upstream's answer becomes the client's.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Response, Uri,
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
     response::Parts,
 };
+use http_body::Body as _;
 use http_body_util::BodyExt;
+use serde::de::IgnoredAny;
 
 use super::{
     Answer, Env, Failure, Outcome, Plan,
     headers::{downstream, put_all},
-    inflate::{codings_of, inflate, inflate_whole},
+    inflate::{Uninflated, codings_of, inflate, inflate_whole},
     relay::{Mode, Relay, idle_message},
     through::Through,
     transformer,
@@ -81,6 +83,8 @@ fn failing(parts: &Parts, plan: &Plan) -> impl Fn(Fault) -> Box<Failure> {
 fn failure(parts: &Parts, own: &HeaderMap, fault: Fault) -> Box<Failure> {
     let mut headers = downstream(&parts.headers, true, false);
     headers.remove(CONTENT_TYPE);
+    // Of a redirect, which is not followed: not by the client either.
+    headers.remove(LOCATION);
     headers.extend(own.clone());
     Box::new(Failure { fault, headers })
 }
@@ -109,7 +113,7 @@ pub(super) async fn whole(
         embeddings(&parts, request, decoded, plan, recorder)
     } else if is_heard(&parts, plan) {
         let told = recorder.hear(|sink| egress.hear_response(&body.inflated, sink));
-        told.or_else(|error| lenient(plan, &error))
+        told.or_else(|error| lenient(plan, &body.inflated, &error))
             .map_err(&failed)?;
         recorder.body(&body.inflated);
         forward(&parts, body, plan)
@@ -154,11 +158,14 @@ pub(super) fn read(
     plan: &Plan,
     egress: &dyn Egress,
 ) -> Result<Read, Fault> {
+    if parts.status.is_redirection() {
+        return Err(redirected(parts));
+    }
     if !parts.status.is_success() {
         let mut fault = egress.decode_error(parts.status.as_u16(), body);
         // An error in OpenAI's words says nothing to a client of a third format; text that is no JSON at all still does.
         let third = !plan.same_format && plan.ingress.format() != Format::OpenAi;
-        if third && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() {
+        if third && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
             let told = fault.verbatim.take();
             let told = told.and_then(|told| String::from_utf8(told.to_vec()).ok());
             fault.provider = fault.provider.or(told);
@@ -175,7 +182,9 @@ pub(super) fn read(
             .map_err(|error| error.to_string()),
     };
     let mut response = match decoded {
-        Err(reason) => lenient(plan, &reason).map(|()| ChatResponse::default())?,
+        // Nothing can be written from what cannot be read.
+        Err(reason) if plan.stream || streamed.is_some() => return Err(unreadable(plan, &reason)),
+        Err(reason) => lenient(plan, body, &reason).map(|()| ChatResponse::default())?,
         Ok(response) => response,
     };
     if !plan.same_format {
@@ -196,12 +205,31 @@ fn is_heard(parts: &Parts, plan: &Plan) -> bool {
         && !is_stream(&media_type(&parts.headers))
 }
 
-/// An answer that cannot be read. One that has failed is an answer too, where nobody has to understand it.
-fn lenient(plan: &Plan, reason: &dyn std::fmt::Display) -> Result<(), Fault> {
-    if plan.same_format && plan.operation == Operation::Responses {
+/// An answer that cannot be read. One that has failed is an answer too, where nobody has to understand it; what is no object is none.
+fn lenient(plan: &Plan, body: &Bytes, reason: &dyn std::fmt::Display) -> Result<(), Fault> {
+    let is_object = || serde_json::from_slice::<HashMap<Cow<'_, str>, IgnoredAny>>(body).is_ok();
+    if plan.same_format && plan.operation == Operation::Responses && is_object() {
         return Ok(());
     }
     Err(unreadable(plan, reason))
+}
+
+/// An answer that sends the client elsewhere. Whoever followed it would take the request, and the profile's key, to a host that the profile
+/// does not name.
+fn redirected(parts: &Parts) -> Fault {
+    let place = parts.headers.get(LOCATION).map(HeaderValue::as_bytes);
+    let place = place.and_then(|place| Uri::try_from(place).ok());
+    // Not the path, nor the query: there may be a key in them.
+    let origin = place.as_ref().and_then(|uri| {
+        let (scheme, host) = (uri.scheme_str()?, uri.host()?);
+        let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+        Some(format!(" to {scheme}://{host}{port}"))
+    });
+    let (status, origin) = (parts.status.as_u16(), origin.unwrap_or_default());
+    Fault::upstream(
+        502,
+        format!("the provider answered {status}, a redirect{origin}, which is not followed"),
+    )
 }
 
 /// Kong's words for an answer that is none.
@@ -489,12 +517,40 @@ fn undoable(name: &str) -> Fault {
     )
 }
 
+fn uninflated(why: Uninflated) -> Fault {
+    match why {
+        Uninflated::Unknown(name) => undoable(&name),
+        Uninflated::Broken(error) => Fault::upstream(
+            502,
+            format!("the provider's answer does not inflate: {error}"),
+        ),
+        Uninflated::TooLarge(limit) => {
+            let limit = limit >> 20;
+            Fault::upstream(
+                502,
+                format!("the provider's answer is larger than {limit} MiB once inflated"),
+            )
+        }
+    }
+}
+
 /// Reads a whole body, within the limits of size and silence.
 pub(super) async fn collect(
     headers: &HeaderMap,
     mut body: Body,
     idle: Duration,
 ) -> Result<Collected, Box<Fault>> {
+    let too_large = || {
+        let limit = MAX_ANSWER >> 20;
+        Box::new(Fault::upstream(
+            502,
+            format!("the provider's answer is larger than {limit} MiB"),
+        ))
+    };
+    // One that says so is not waited for.
+    if body.size_hint().lower() > MAX_ANSWER as u64 {
+        return Err(too_large());
+    }
     let mut out = Vec::new();
     loop {
         let frame = tokio::time::timeout(idle, body.frame())
@@ -513,11 +569,7 @@ pub(super) async fn collect(
                     continue;
                 };
                 if out.len() + data.len() > MAX_ANSWER {
-                    let limit = MAX_ANSWER >> 20;
-                    return Err(Box::new(Fault::upstream(
-                        502,
-                        format!("the provider's answer is larger than {limit} MiB"),
-                    )));
+                    return Err(too_large());
                 }
                 out.extend_from_slice(&data);
             }
@@ -532,6 +584,6 @@ pub(super) async fn collect(
     }
     let inflated = inflate_whole(headers, raw.clone(), MAX_ANSWER)
         .await
-        .map_err(|why| Box::new(undoable(&why)))?;
+        .map_err(|why| Box::new(uninflated(why)))?;
     Ok(Collected { raw, inflated })
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{
     HeaderMap,
@@ -11,10 +11,16 @@ use http::{
 };
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt};
+use tokio::{
+    io::{AsyncBufRead, AsyncRead, AsyncReadExt},
+    task::coop::consume_budget,
+};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::transport::{Body, BoxError};
+use crate::transport::{Body, BoxError, TransportError};
+
+/// How much of a whole body is inflated at once.
+const PIECE: usize = 16 * 1024;
 
 /// A content coding that aiproxy can undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,14 +142,41 @@ pub fn inflate(headers: &HeaderMap, body: Body) -> Result<Inflated, String> {
         });
         let reader = StreamReader::new(Box::pin(data));
         let stream = ReaderStream::new(decoder(coding, reader));
-        let frames = stream.map(|chunk| {
-            chunk
-                .map(Frame::data)
-                .map_err(|error| Box::new(error) as BoxError)
+        let frames = stream.then(|chunk| async {
+            // Of one read from the upstream, a thousand times as much may come: others have their turn in between.
+            consume_budget().await;
+            chunk.map(Frame::data).map_err(broken)
         });
         BodyExt::boxed_unsync(StreamBody::new(frames))
     });
     Ok(Inflated { body, coded })
+}
+
+/// What ended a body: the upstream, in its own words, or what it coded.
+fn broken(error: io::Error) -> BoxError {
+    match error.get_ref() {
+        Some(inner) if inner.is::<TransportError>() => Box::new(error),
+        _ => format!("it does not inflate: {}", explain(&error)).into(),
+    }
+}
+
+/// What is wrong with what was coded.
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it was cut off".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Why a whole body cannot be inflated.
+#[derive(Debug)]
+pub(super) enum Uninflated {
+    /// A coding of this name.
+    Unknown(String),
+    /// It is not coded as it says; the text says what is wrong.
+    Broken(String),
+    /// It would have more bytes than these.
+    TooLarge(usize),
 }
 
 /// Undoes the codings of a whole body; the result may have at most `limit` bytes.
@@ -155,23 +188,22 @@ pub(super) async fn inflate_whole(
     headers: &HeaderMap,
     body: Bytes,
     limit: usize,
-) -> Result<Bytes, String> {
+) -> Result<Bytes, Uninflated> {
     let mut body = body;
-    for coding in codings_of(headers)?.into_iter().rev() {
+    let codings = codings_of(headers).map_err(Uninflated::Unknown)?;
+    for coding in codings.into_iter().rev() {
         let coded = std::mem::take(&mut body);
         let mut reader = decoder(coding, &coded[..]);
         let mut out = BytesMut::new();
         loop {
-            match reader.read_buf(&mut out).await {
+            // Nothing of this is waited for: others have their turn in between.
+            consume_budget().await;
+            out.reserve(PIECE);
+            match reader.read_buf(&mut (&mut out).limit(PIECE)).await {
                 Ok(0) => break,
-                Ok(_) if out.len() > limit => {
-                    return Err(format!(
-                        "it is larger than {} MiB once inflated",
-                        limit >> 20
-                    ));
-                }
+                Ok(_) if out.len() > limit => return Err(Uninflated::TooLarge(limit)),
                 Ok(_) => {}
-                Err(error) => return Err(format!("it does not inflate: {error}")),
+                Err(error) => return Err(Uninflated::Broken(explain(&error))),
             }
         }
         body = out.freeze();
@@ -249,6 +281,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_shares_the_thread_has_a_turn_while_a_large_body_is_inflated() {
+        let body = encoded(Coding::Gzip, &vec![b' '; 8 << 20]).await;
+        let headers = headers(CONTENT_ENCODING, "gzip");
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            inflated = inflate_whole(&headers, body.clone(), 8 << 20) => {
+                assert_eq!(inflated.unwrap().len(), 8 << 20);
+            }
+            () = others => {}
+        }
+        assert!(turns >= 3, "{turns}");
+        let too_large = inflate_whole(&headers, body, 1 << 20).await;
+        assert!(matches!(too_large, Err(Uninflated::TooLarge(limit)) if limit == 1 << 20));
+    }
+
+    #[tokio::test]
     async fn stacked_and_unknown_codings() {
         let inner = encoded(Coding::Gzip, b"x").await;
         let outer = encoded(Coding::Brotli, &inner).await;
@@ -261,8 +316,8 @@ mod tests {
         assert_eq!(
             inflate_whole(&headers(CONTENT_ENCODING, "compress"), Bytes::new(), 100)
                 .await
-                .unwrap_err(),
-            "compress"
+                .map_err(|error| matches!(error, Uninflated::Unknown(name) if name == "compress")),
+            Err(true)
         );
         assert_eq!(
             inflate_whole(

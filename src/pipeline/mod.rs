@@ -37,7 +37,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTE
 
 use crate::{
     dialect::{Echo, Egress, Fault, Ingress, Loss, Native, Restore},
-    exchange::{Recorder, Stage},
+    exchange::{Recorder, Stage, trace::Reads},
     keys::Keys,
     llm::EmbedRequest,
     profile::{Profile, Vault},
@@ -303,6 +303,10 @@ pub async fn prepare(
     noting::asked(recorder, &inbound, &payload);
     let payload = stored::whole(&inbound, payload)?;
     let mut inbound = inbound;
+    let ingress = inbound.ingress;
+    recorder.trace_upstream(&mut inbound.headers, || {
+        Reads::new(move |body| ingress.decode_request(body).ok())
+    });
     // What few profiles have is boxed, here and below: every request's future would be as large.
     let (payload, lost) = if inbound.profile.has_transformer() {
         Box::pin(transformer::request(env, &mut inbound, payload, recorder)).await?
@@ -481,7 +485,7 @@ pub async fn send(env: Env<'_>, prepared: Prepared, recorder: &mut Recorder) -> 
             let connected = response.extensions().get::<Connected>();
             recorder.answered(
                 response.status().as_u16(),
-                connected.map(|connected| connected.took),
+                connected.map(|connected| (connected.took, connected.resent)),
             );
             if response.extensions().get::<Free>().is_some() {
                 recorder.free();
@@ -529,6 +533,7 @@ fn unreachable(error: &TransportError) -> Fault {
         TransportError::Connect(_) | TransportError::Broken(_) => {
             Fault::upstream(502, error.to_string())
         }
+        TransportError::Unrecorded(why) => Fault::invalid(404, why.as_str()).code("no_recording"),
     }
 }
 

@@ -18,9 +18,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::tee::{Failed, Seen, Tee};
 use super::Called;
 use crate::{
-    dialect::{Egress, Fault, Restore, Restored, Steady, StreamDecoder, StreamEncoder},
+    dialect::{Egress, Error, Fault, Restore, Restored, Steady, StreamDecoder, StreamEncoder},
     exchange::{Head, Recorder, Stage},
-    llm::{Event, Format, Sink},
+    llm::{Event, Format},
     transport::{Body, BoxError},
     wire::{Frame, Framer, Framing, MAX_FRAME},
 };
@@ -72,12 +72,13 @@ struct Core {
 }
 
 /// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Read {
     Understood,
     /// Understood, and not for the client.
     Withheld,
-    Unreadable,
+    /// Why.
+    Unreadable(Error),
 }
 
 impl Core {
@@ -105,25 +106,12 @@ impl Core {
         let hide_usage = self.mode == Mode::Forward { hide_usage: true };
         self.seen.frames += u64::from(!frame.data().is_empty());
         let (decoder, steady, mut tee) = self.parts();
-        let translates = tee.encoder.is_some();
         let decoded = steady.frame(decoder, frame, &mut tee);
         let only_usage = tee.events == 1 && tee.usage == 1;
         match decoded {
             Ok(()) if hide_usage && only_usage && decoder.is_bare_usage(frame) => Read::Withheld,
             Ok(()) => Read::Understood,
-            Err(error) => {
-                // Forwarded, it still goes to the client, who might understand it.
-                if translates {
-                    tee.event(Event::Failed {
-                        kind: "upstream_error".into(),
-                        message: Cow::Owned(format!(
-                            "the provider sent an event that cannot be read: {error}"
-                        )),
-                        status: None,
-                    });
-                }
-                Read::Unreadable
-            }
+            Err(error) => Read::Unreadable(error),
         }
     }
 
@@ -145,11 +133,20 @@ impl Core {
                 Ok(Some(frame)) => {
                     let start = at;
                     at += frame.raw.len();
-                    if self.frame(&frame) == Read::Withheld {
-                        self.out
-                            .extend_from_slice(whole.get(run..start).unwrap_or_default());
-                        run = at;
-                        self.edit(base + start as u64, (at - start) as u64, Bytes::new());
+                    match self.frame(&frame) {
+                        Read::Withheld => {
+                            self.out
+                                .extend_from_slice(whole.get(run..start).unwrap_or_default());
+                            run = at;
+                            self.edit(base + start as u64, (at - start) as u64, Bytes::new());
+                        }
+                        // Forwarded, it still goes to the client, who might understand it.
+                        Read::Unreadable(error) if self.mode == Mode::Translate => {
+                            let why =
+                                format!("the provider sent an event that cannot be read: {error}");
+                            self.fail("upstream_error", &why, None);
+                        }
+                        Read::Understood | Read::Unreadable(_) => {}
                     }
                     if self.seen.failed.is_some() {
                         break;

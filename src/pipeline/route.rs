@@ -155,6 +155,25 @@ pub fn options(
 ) -> Result<Options, TemplateError> {
     let render = |template: &Template| template.render(request).map(Cow::into_owned);
     let optional = |template: &Option<Template>| template.as_ref().map(render).transpose();
+    let in_url = |template: &Option<Template>, before: &str| {
+        let rendered = template
+            .as_ref()
+            .map(|template| template.render_in_url(request, before));
+        Ok::<_, TemplateError>(rendered.transpose()?.map(Cow::into_owned))
+    };
+    // Where the profile's own text climbs, it means to.
+    let steady = |field: &'static str, template: &Option<Template>, rendered: &Option<String>| {
+        let climbs = |text: &str| provider::climbs(text.split('?').next().unwrap_or_default());
+        let own = template.as_ref().is_some_and(|own| climbs(own.text()));
+        if !own && rendered.as_deref().is_some_and(climbs) {
+            return Err(TemplateError::Climbs(field));
+        }
+        Ok(())
+    };
+    let upstream_url = in_url(&wire.upstream_url, "")?;
+    steady("upstream_url", &wire.upstream_url, &upstream_url)?;
+    let upstream_path = in_url(&wire.upstream_path, "http://h/")?;
+    steady("upstream_path", &wire.upstream_path, &upstream_path)?;
     for unused in [
         &wire.bedrock.video_output_s3_uri,
         &wire.bedrock.batch_bucket_prefix,
@@ -168,8 +187,8 @@ pub fn options(
         top_p: wire.top_p,
         top_k: wire.top_k,
         embeddings_dimensions: wire.embeddings_dimensions,
-        upstream_url: optional(&wire.upstream_url)?,
-        upstream_path: optional(&wire.upstream_path)?,
+        upstream_url,
+        upstream_path,
         base_url: base_url.map(|url| url.as_str().to_owned()),
         azure_instance: optional(&wire.azure_instance)?,
         azure_deployment_id: optional(&wire.azure_deployment_id)?,
@@ -179,14 +198,14 @@ pub fn options(
         dashscope_international: wire.dashscope.international.unwrap_or(true),
         databricks_workspace: optional(&wire.databricks.workspace_instance_id)?,
         anthropic_version: optional(&wire.anthropic_version)?,
-        gemini_endpoint: optional(&wire.gemini.api_endpoint)?,
+        gemini_endpoint: in_url(&wire.gemini.api_endpoint, "https://")?,
         gemini_project: optional(&wire.gemini.project_id)?,
         gemini_location: optional(&wire.gemini.location_id)?,
         gemini_endpoint_id: optional(&wire.gemini.endpoint_id)?,
         aws_region: optional(&wire.bedrock.aws_region)?,
         aws_role_arn: optional(&wire.bedrock.aws_assume_role_arn)?,
         aws_role_session_name: optional(&wire.bedrock.aws_role_session_name)?,
-        aws_sts_endpoint: optional(&wire.bedrock.aws_sts_endpoint_url)?,
+        aws_sts_endpoint: in_url(&wire.bedrock.aws_sts_endpoint_url, "")?,
         bedrock_normalize: wire.bedrock.embeddings_normalize,
         bedrock_latency: optional(&wire.bedrock.performance_config_latency)?,
         huggingface_use_cache: wire.huggingface.use_cache,

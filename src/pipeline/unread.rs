@@ -124,6 +124,7 @@ pub(super) fn plain(inbound: &Inbound, url: &str, payload: Payload) -> Outcome<P
         .split_once('?')
         .map_or((url, None), |(base, own)| (base, Some(own)));
     let path = inbound.target.path();
+    provider::steady(path)?;
     let queries: Vec<&str> = own.into_iter().chain(inbound.query.as_deref()).collect();
     let mut target = format!("{}{path}", base.trim_end_matches('/'));
     if !queries.is_empty() {

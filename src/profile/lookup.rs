@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Origin, Profile, builtin, files,
+    Origin, Profile, access, builtin, files,
     load::{Input, load},
     problem::{Problem, ProfileError},
     source::{EXTENSIONS, Syntax},
@@ -375,12 +375,19 @@ fn builtin_text(name: &str, text: &str) -> Text {
 impl Text {
     /// The profile that it describes.
     pub fn load(&self) -> Result<Profile, ProfileError> {
-        load(Input {
+        let profile = load(Input {
             name: &self.name,
             origin: &self.origin,
             syntax: self.syntax,
             bytes: &self.bytes,
-        })
+        })?;
+        match &self.origin {
+            Origin::File(path) => match access::refusal(&profile, path) {
+                Some(problem) => Err(ProfileError::one(problem)),
+                None => Ok(profile),
+            },
+            Origin::BuiltIn => Ok(profile),
+        }
     }
 }
 

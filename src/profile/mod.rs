@@ -5,6 +5,7 @@
 //! that a file shows. Pure values and bounded file reads: no async, no terminal, and of our own code only the names of
 //! the providers.
 
+mod access;
 pub mod builtin;
 pub mod describe;
 mod files;
@@ -26,6 +27,7 @@ pub mod vault;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
+pub use access::Access;
 pub use lookup::{Fingerprint, Listed, Loaded, Places, Text};
 pub use problem::{Place, Problem, ProfileError, SourceLine};
 pub use schema::{

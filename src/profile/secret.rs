@@ -116,6 +116,18 @@ impl SecretRef {
         })
     }
 
+    /// Whether it holds a value itself, beside the word in front of a key.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.segments.iter().any(|segment| match segment {
+            Segment::Text(text) => {
+                let text = text.expose_secret();
+                let empty = text.trim().is_empty();
+                !empty && SCHEMES.iter().all(|scheme| scheme.trim() != text.trim())
+            }
+            Segment::Reference(_) => false,
+        })
+    }
+
     /// What stands for it where nothing is sent: it resolves without its references, and to no secret.
     #[must_use]
     pub fn masked(&self) -> SecretRef {

@@ -47,6 +47,17 @@ pub enum TemplateError {
         /// The key as the profile writes it.
         key: String,
     },
+    /// The request's value would end its part of a URL and begin another.
+    #[error("{source_name} key {key} has a value that cannot stand in this part of a URL")]
+    Unfit {
+        /// Which of the three sources was asked.
+        source_name: Source,
+        /// The key as the profile writes it.
+        key: String,
+    },
+    /// The request's values lead out of the URL's path.
+    #[error("the request's values make a `.` or `..` segment of the path in `{0}`")]
+    Climbs(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +130,26 @@ impl Template {
 
     /// The value for one request.
     pub fn render(&self, request: &dyn Lookup) -> Result<Cow<'_, str>, TemplateError> {
+        self.render_if(request, |_, _| true)
+    }
+
+    /// The value for one request, as a part of a URL that begins with `before`: what the request says stays within the host, the path or
+    /// the query that the profile puts it into.
+    pub fn render_in_url(
+        &self,
+        request: &dyn Lookup,
+        before: &str,
+    ) -> Result<Cow<'_, str>, TemplateError> {
+        self.render_if(request, |rendered, value| {
+            fits(&format!("{before}{rendered}"), value)
+        })
+    }
+
+    fn render_if(
+        &self,
+        request: &dyn Lookup,
+        fits: impl Fn(&str, &str) -> bool,
+    ) -> Result<Cow<'_, str>, TemplateError> {
         if let Some(text) = self.as_literal() {
             return Ok(Cow::Borrowed(text));
         }
@@ -127,7 +158,13 @@ impl Template {
             match segment {
                 Segment::Text(text) => rendered.push_str(text),
                 Segment::Value { source, key } => match source.find(request, key) {
-                    Some(value) => rendered.push_str(&value),
+                    Some(value) if fits(&rendered, &value) => rendered.push_str(&value),
+                    Some(_) => {
+                        return Err(TemplateError::Unfit {
+                            source_name: *source,
+                            key: key.clone(),
+                        });
+                    }
                     None => {
                         return Err(TemplateError::Absent {
                             source_name: *source,
@@ -138,6 +175,22 @@ impl Template {
             }
         }
         Ok(Cow::Owned(rendered))
+    }
+}
+
+/// Whether a value stays within the part of a URL at whose end `before` stops.
+fn fits(before: &str, value: &str) -> bool {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '#' | '\\');
+    let Some((_, after)) = before.split_once("://") else {
+        return false;
+    };
+    match (after.contains('?'), after.contains('/')) {
+        (true, _) => value.chars().all(|c| plain(c) && c != '&'),
+        (_, true) => value.chars().all(|c| plain(c) && c != '?'),
+        // A host, or a piece of one, and perhaps a port.
+        _ => value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':')),
     }
 }
 
@@ -265,6 +318,58 @@ mod tests {
         ] {
             assert_eq!(render(text), Err(expected.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn values_stay_in_their_part_of_a_url() {
+        struct One(&'static str);
+
+        impl Lookup for One {
+            fn header(&self, _: &str) -> Option<Cow<'_, str>> {
+                Some(Cow::Borrowed(self.0))
+            }
+            fn uri_capture(&self, _: &str) -> Option<Cow<'_, str>> {
+                None
+            }
+            fn query_param(&self, _: &str) -> Option<Cow<'_, str>> {
+                None
+            }
+        }
+
+        let (host, path, query) = (
+            "https://$(headers.x).example/v1",
+            "https://h/$(headers.x)/y",
+            "https://h/p?q=$(headers.x)&k=1",
+        );
+        for (text, value, passes) in [
+            (host, "eu-1", true),
+            (host, "a.b:80", true),
+            (host, "evil.example/", false),
+            (host, "evil.example?", false),
+            (host, "evil.example#", false),
+            (host, "me@evil.example", false),
+            (host, "a\\b", false),
+            (host, "a%2fb", false),
+            (path, "v1/chat/completions", true),
+            (path, "a%20b", true),
+            (path, "a?b", false),
+            (path, "a#b", false),
+            (path, "a b", false),
+            (path, "a\r\nb", false),
+            (path, "\u{0}", false),
+            (path, "ü", false),
+            (query, "a/b?c", true),
+            (query, "a&admin=1", false),
+            (query, "a#", false),
+        ] {
+            let template = Template::parse(text).unwrap();
+            let rendered = template.render_in_url(&One(value), "");
+            assert_eq!(rendered.is_ok(), passes, "{text} with {value:?}");
+        }
+        let host = Template::parse("$(headers.x)").unwrap();
+        assert!(host.render_in_url(&One("h"), "https://").is_ok());
+        assert!(host.render_in_url(&One("h/x"), "https://").is_err());
+        assert!(host.render_in_url(&One("h/x"), "https://h/").is_ok());
     }
 
     #[test]

@@ -406,12 +406,49 @@ pub fn find(name: &str) -> Option<&'static dyn Provider> {
     ALL.iter().copied().find(|provider| provider.name() == name)
 }
 
+/// Whether a path could lead out of where it is put: one of its segments is `.` or `..`, also where dots and slashes are percent-encoded, a
+/// slash is turned, or the segment has parameters.
+#[must_use]
+pub fn climbs(path: &str) -> bool {
+    // Most paths hold neither.
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+    let decoded = path
+        .replace("%2e", ".")
+        .replace("%2E", ".")
+        .replace("%2f", "/")
+        .replace("%2F", "/")
+        .replace("%5c", "/")
+        .replace("%5C", "/");
+    decoded
+        .split(['/', '\\'])
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .any(|segment| matches!(segment, "." | ".."))
+}
+
+/// Refuses a client's path that [`climbs`].
+///
+/// # Errors
+///
+/// A 400.
+pub fn steady(path: &str) -> Result<(), Fault> {
+    if climbs(path) {
+        return Err(Fault::invalid(
+            400,
+            "the path has a `.` or `..` segment, which could lead out of the profile's URL",
+        ));
+    }
+    Ok(())
+}
+
 /// Where a call goes: `upstream_url` as it is given, else the API root and the operation's path; `upstream_path` replaces the path of either.
 ///
 /// # Errors
 ///
 /// A 500 that names the key if the profile's URL is none.
 pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
+    steady(call.path)?;
     let options = call.options;
     let path = || {
         if call.native {
@@ -457,6 +494,7 @@ pub fn uri(provider: &dyn Provider, call: &Call<'_>) -> Result<Uri, Fault> {
 ///
 /// A 500 that names the key if the profile's URL is none.
 pub fn unread_uri(provider: &dyn Provider, call: &Call<'_>, path: &str) -> Result<Uri, Fault> {
+    steady(path)?;
     let chat = Call {
         operation: Operation::Chat,
         ..*call

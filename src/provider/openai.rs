@@ -1,6 +1,6 @@
 //! OpenAI, and the services that speak its API without departures.
 
-use super::{Call, Fault, Loss, Operation, Provider};
+use super::{Call, Fault, Loss, Operation, Provider, segment};
 use crate::{
     dialect::{
         Egress, openai_chat::OpenAiChat, openai_completions::OpenAiCompletions,
@@ -125,7 +125,8 @@ impl Provider for Databricks {
     fn root(&self, call: &Call<'_>) -> Result<String, Fault> {
         match &call.options.databricks_workspace {
             Some(workspace) => Ok(format!(
-                "https://{workspace}.cloud.databricks.com/serving-endpoints"
+                "https://{}.cloud.databricks.com/serving-endpoints",
+                segment(workspace)
             )),
             None => Err(Fault {
                 kind: "configuration_error".into(),

@@ -106,3 +106,24 @@ fn segments_cannot_steer() {
     assert_eq!(segment(".."), "%2E%2E");
     assert_eq!(segment("a:b é"), "a%3Ab%20%C3%A9");
 }
+
+#[test]
+fn paths_that_climb() {
+    for (path, expected) in [
+        ("", false),
+        ("/v1/files/f1", false),
+        ("/v1/files/a.b..c/...", false),
+        ("/v1/%2Fpath//x", false),
+        ("/v1/..", true),
+        ("/v1/../x", true),
+        ("/./x", true),
+        ("/%2e%2E/x", true),
+        ("/.%2e/x", true),
+        ("/a%2f..%2fb", true),
+        ("/a\\..\\b", true),
+        ("/a%5c..", true),
+        ("/..;x=1/b", true),
+    ] {
+        assert_eq!(climbs(path), expected, "{path}");
+    }
+}

@@ -2,20 +2,23 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, VARY},
+    header::{ALLOW, CONTENT_LENGTH, VARY},
     request::Parts,
 };
+use http_body::Body as _;
 
 use super::{
     admin::{self, json_answer, only_read},
     beside::{self, Beside},
+    confine::confine,
     gate::{Gate, Origin},
+    guarded::{self, guarded},
     intake::{self, Budget, Held},
     listen::Peer,
     models, naming,
@@ -49,12 +52,15 @@ const EXCHANGE: HeaderName = HeaderName::from_static("x-aiproxy-exchange");
 pub struct Limits {
     /// Bytes of request bodies in flight, all together.
     pub body_memory: usize,
+    /// How long a client may be silent inside a request's body.
+    pub body_timeout: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             body_memory: 512 << 20,
+            body_timeout: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -113,7 +119,7 @@ impl App {
         } = effects;
         ledger.serve(served.names());
         hide(&ledger, &served, &*vault);
-        let budget = Budget::new(limits.body_memory);
+        let budget = Budget::new(limits);
         App {
             served: RwLock::new(Arc::new(served)),
             gate,
@@ -142,7 +148,9 @@ impl App {
     /// Answers a request from outside: it has to pass the gate.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        match self.gate.pass(&mut parts) {
+        let own = parts.uri.path().starts_with("/_aiproxy/");
+        let head = parts.method == Method::HEAD;
+        let mut response = match self.gate.pass(&mut parts) {
             Err(fault) => refuse_at(parts.uri.path(), fault),
             Ok(Origin::Own) => self.answer(parts, body).await,
             Ok(Origin::Allowed(origin)) => {
@@ -162,7 +170,11 @@ impl App {
                 headers.append(VARY, HeaderValue::from_static("origin"));
                 response
             }
+        };
+        if !own && response.status() != StatusCode::NO_CONTENT {
+            confine(response.headers_mut());
         }
+        if head { headless(response) } else { response }
     }
 
     /// Answers a request of this process itself: no gate.
@@ -175,7 +187,8 @@ impl App {
             }
             Ok(Place::Admin(path)) => {
                 intake::skip(&parts.headers, body);
-                Box::pin(admin::answer(&self.ledger, &served, &parts, &path)).await
+                let vault = &*self.vault;
+                Box::pin(admin::answer(&self.ledger, &served, vault, &parts, &path)).await
             }
             Ok(Place::Models { profile, id }) => {
                 self.models(&served, &parts, profile.as_deref(), id.as_deref())
@@ -334,7 +347,9 @@ impl App {
         let read = way.target.is_read();
         // An LLM sees a whole body or none.
         if !read && !way.profile.has_transformer() {
-            return self.run(way, parts, Payload::Stream(body), slot).await;
+            let (body, stalled) = intake::paced(body, &self.budget);
+            let answer = self.run(way, parts, Payload::Stream(body), slot).await;
+            return answer.map_err(|failure| stalled.explains(failure));
         }
         if read && parts.method != Method::POST {
             intake::skip(&parts.headers, body);
@@ -406,11 +421,13 @@ impl App {
         let recorder = self.ledger.open(Arc::clone(&way.profile.name));
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
         recorder.received(peer, &parts.method, parts.uri.path());
+        recorder.trace(&parts.headers);
         let exchange = recorder.id();
         let id = HeaderValue::from_str(exchange.as_str()).ok();
         let mut slot = Some(recorder);
         let ingress = way.ingress;
-        let mut response = match run(self, way, parts, &mut slot).await {
+        let answer = guarded(run(self, way, parts, &mut slot)).await;
+        let mut response = match answer.unwrap_or_else(|| Err(guarded::fault().into())) {
             Ok(response) => response,
             Err(mut failure) => {
                 let message = failure.fault.message.clone();
@@ -509,6 +526,16 @@ fn refuse_at(path: &str, mut fault: Fault) -> Response<Body> {
     response
 }
 
+/// An answer to HEAD: over HTTP/2 nobody else takes the body off, and one that has a body breaks its stream.
+fn headless(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        let length = HeaderValue::from(length);
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length);
+    }
+    Response::from_parts(parts, full(""))
+}
+
 /// A refusal before there is an exchange.
 pub(super) fn refuse(fault: Fault) -> Response<Body> {
     render(INGRESS, fault.into())
@@ -528,3 +555,6 @@ fn preflight_answer(parts: &Parts) -> Response<Body> {
     headers.insert("access-control-max-age", HeaderValue::from_static("600"));
     response
 }
+
+#[cfg(test)]
+mod tests;

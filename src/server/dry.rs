@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 
 use super::{
-    Served,
+    Limits, Served,
     intake::{self, Budget},
     naming,
     router::{Place, place},
@@ -17,9 +17,6 @@ use crate::{
     profile::Profile,
     transport::full,
 };
-
-/// What the body may hold inflated, if the profile sets no limit.
-const MEMORY: usize = 512 << 20;
 
 /// What the listener makes of a request to a profile: `parts` has the path that follows `/{profile}`. The body is inflated and held to
 /// the profile's limit.
@@ -43,7 +40,7 @@ pub async fn inbound(
             if !way.target.is_read() && !profile.has_transformer() {
                 return Ok((way.inbound(parts), body));
             }
-            let (limit, budget) = (body_limit(profile), Budget::new(MEMORY));
+            let (limit, budget) = (body_limit(profile), Budget::new(Limits::default()));
             let held = intake::read(&parts.headers, full(body), limit, &budget).await?;
             let way = naming::mapped(&served, way, parts.uri.query(), &held.bytes)?;
             Ok((way.inbound(parts), held.bytes.clone()))

@@ -16,6 +16,7 @@ use crate::{dialect::Fault, profile::Secret};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Where clients put a key, beside `authorization` and `?key=`.
 const KEY_HEADERS: [HeaderName; 3] = [
@@ -26,6 +27,9 @@ const KEY_HEADERS: [HeaderName; 3] = [
 
 /// The page that may be navigated to from anywhere.
 const PAGE: &str = "/_aiproxy/ui";
+
+/// Below it is what the page is made of: a browser cannot send a token for those, and nothing in them is anybody's.
+const OF_PAGE: &str = "/_aiproxy/ui/";
 
 /// Who may talk to this listener.
 #[derive(Debug, Default)]
@@ -130,12 +134,18 @@ impl Gate {
                 .get(name)
                 .is_some_and(|value| value.as_bytes() == word.as_bytes())
         };
+        // In a frame, a page of another site could have people click what they do not see.
+        let framed =
+            parts.headers.contains_key(&SEC_FETCH_DEST) && !says(&SEC_FETCH_DEST, "document");
         let navigates = says(&SEC_FETCH_MODE, "navigate")
+            && !framed
             && parts.method == Method::GET
             && parts.uri.path() == PAGE;
-        if says(&SEC_FETCH_SITE, "cross-site") && !navigates {
+        // To a browser, all ports of a host are one site: a page of another one is no less another's.
+        let foreign = says(&SEC_FETCH_SITE, "cross-site") || says(&SEC_FETCH_SITE, "same-site");
+        if foreign && !navigates {
             return Err(denied(
-                "a page of another site may not use this proxy".into(),
+                "a page of another site or port may not use this proxy".into(),
             ));
         }
         Ok(Origin::Own)
@@ -189,7 +199,8 @@ impl Gate {
                 parts.uri = with_query(&parts.uri, &kept.join("&"));
             }
         }
-        if found || parts.uri.path() == PAGE {
+        let path = parts.uri.path();
+        if found || path == PAGE || path.starts_with(OF_PAGE) {
             return Ok(());
         }
         Err(Fault {
@@ -437,8 +448,15 @@ mod tests {
                 "{origin}"
             );
         }
-        let cross = [("host", "localhost"), ("sec-fetch-site", "cross-site")];
-        assert_eq!(ask(&gate(), "/v1/models", &cross), 403);
+        for (site, status) in [
+            ("cross-site", 403),
+            ("same-site", 403),
+            ("same-origin", 200),
+            ("none", 200),
+        ] {
+            let headers = [("host", "localhost"), ("sec-fetch-site", site)];
+            assert_eq!(ask(&gate(), "/v1/models", &headers), status, "{site}");
+        }
         let navigation = [
             ("host", "localhost"),
             ("sec-fetch-site", "cross-site"),
@@ -446,6 +464,12 @@ mod tests {
         ];
         assert!(request(&gate(), Method::GET, "/_aiproxy/ui", &navigation).is_ok());
         assert!(request(&gate(), Method::POST, "/_aiproxy/ui", &navigation).is_err());
+        for (dest, passes) in [("document", true), ("iframe", false), ("embed", false)] {
+            let [host, site, mode] = navigation;
+            let framed = [host, site, mode, ("sec-fetch-dest", dest)];
+            let passed = request(&gate(), Method::GET, "/_aiproxy/ui", &framed);
+            assert_eq!(passed.is_ok(), passes, "{dest}");
+        }
         assert!(request(&gate(), Method::GET, "/_aiproxy/exchanges", &navigation).is_err());
     }
 
@@ -520,6 +544,24 @@ mod tests {
             parts.headers.contains_key("x-api-key"),
             "another key is not the listener's affair"
         );
+    }
+
+    #[test]
+    fn what_the_page_is_made_of_needs_no_token() {
+        let gate = Gate {
+            token: Some(Secret::new("sesame".into())),
+            ..gate()
+        };
+        for (path, status) in [
+            ("/_aiproxy/ui", 200),
+            ("/_aiproxy/ui/app.js", 200),
+            ("/_aiproxy/uix", 401),
+            ("/_aiproxy/exchanges", 401),
+            ("/_aiproxy/prompts", 401),
+            ("/ui/_aiproxy/ui/", 401),
+        ] {
+            assert_eq!(ask(&gate, path, &[("host", "localhost")]), status, "{path}");
+        }
     }
 
     #[test]

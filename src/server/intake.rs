@@ -1,20 +1,27 @@
 //! Reads a request's body: inflated, within its limit and the memory of all requests together.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header::EXPECT};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::{app::Limits, wait::Wait};
 use crate::{
     dialect::Fault,
-    pipeline::{Inflated, inflate, too_large},
-    transport::Body,
+    pipeline::{Failure, Inflated, inflate, too_large},
+    transport::{Body, BoxError},
 };
-
-/// How long a client may be silent inside its own request.
-const CLIENT_SILENCE: Duration = Duration::from_secs(60);
 
 /// How long the rest of a refused body is read (nginx's lingering close).
 const LINGER: Duration = Duration::from_secs(5);
@@ -25,11 +32,12 @@ const MEMORY_WAIT: Duration = Duration::from_secs(5);
 /// What one permit stands for.
 const UNIT: usize = 16 << 10;
 
-/// The memory that request bodies may hold together.
+/// The memory that request bodies may hold together, and how long each may be silent.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     semaphore: Arc<Semaphore>,
     bytes: usize,
+    silence: Option<Duration>,
 }
 
 /// A body in memory, and its share of the budget. Dropping it gives the share back.
@@ -40,11 +48,13 @@ pub(super) struct Held {
 }
 
 impl Budget {
-    pub(super) fn new(bytes: usize) -> Budget {
+    pub(super) fn new(limits: Limits) -> Budget {
+        let bytes = limits.body_memory;
         let permits = (bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS);
         Budget {
             semaphore: Arc::new(Semaphore::new(permits)),
             bytes,
+            silence: limits.body_timeout,
         }
     }
 
@@ -102,6 +112,88 @@ pub(super) fn skip(headers: &HeaderMap, body: Body) {
     linger(headers, Inflated { body, coded: false });
 }
 
+fn stalled(silence: Option<Duration>) -> Fault {
+    let seconds = silence.unwrap_or_default().as_secs();
+    Fault::invalid(
+        408,
+        format!("the request's body did not go on within {seconds} s (--body-timeout)"),
+    )
+}
+
+/// A body that goes on as it comes, and ends in an error if it is silent for too long.
+struct Paced {
+    body: Body,
+    wait: Wait,
+    silence: Option<Duration>,
+    stalled: Arc<AtomicBool>,
+}
+
+/// Whether a body was silent for too long.
+pub(super) struct Stalled {
+    it: Arc<AtomicBool>,
+    silence: Option<Duration>,
+}
+
+impl Stalled {
+    /// What went wrong on the way, if it is not the body's silence that it went wrong of.
+    pub(super) fn explains(&self, mut failure: Box<Failure>) -> Box<Failure> {
+        if self.it.load(Ordering::Relaxed) {
+            failure.fault = stalled(self.silence);
+        }
+        failure
+    }
+}
+
+/// A body that is not read here: nobody waits forever for the rest of it.
+pub(super) fn paced(body: Body, budget: &Budget) -> (Body, Stalled) {
+    let it = Arc::<AtomicBool>::default();
+    let silence = budget.silence;
+    let stalled = Stalled {
+        it: Arc::clone(&it),
+        silence,
+    };
+    if silence.is_none() || http_body::Body::is_end_stream(&body) {
+        return (body, stalled);
+    }
+    let paced = Paced {
+        body,
+        wait: Wait::default(),
+        silence,
+        stalled: it,
+    };
+    (paced.boxed_unsync(), stalled)
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if polled.is_ready() {
+            this.wait.over();
+            return polled;
+        }
+        if this.wait.poll(cx, this.silence).is_pending() {
+            return Poll::Pending;
+        }
+        this.stalled.store(true, Ordering::Relaxed);
+        Poll::Ready(Some(Err("the request's body did not go on".into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Throws away what is left of a body, while the answer is on its way.
 fn linger(headers: &HeaderMap, mut inflated: Inflated) {
     // A client that waits for `100 Continue` has not begun to send, and is not asked to.
@@ -130,12 +222,9 @@ async fn hold(inflated: &mut Inflated, limit: usize, budget: &Budget) -> Result<
     let mut held = first.div_ceil(UNIT) * UNIT;
     let mut out = BytesMut::with_capacity(announced.unwrap_or_default().min(1 << 20));
     loop {
-        let Ok(frame) = tokio::time::timeout(CLIENT_SILENCE, body.frame()).await else {
-            let seconds = CLIENT_SILENCE.as_secs();
-            return Err(Fault::invalid(
-                408,
-                format!("the request's body did not go on within {seconds} s"),
-            ));
+        let silence = budget.silence.unwrap_or(Duration::MAX);
+        let Ok(frame) = tokio::time::timeout(silence, body.frame()).await else {
+            return Err(stalled(budget.silence));
         };
         let data = match frame {
             None => break,
@@ -167,9 +256,16 @@ mod tests {
     use super::*;
     use crate::transport::full;
 
+    fn budget() -> Budget {
+        Budget::new(Limits {
+            body_memory: 1 << 20,
+            ..Limits::default()
+        })
+    }
+
     #[tokio::test]
     async fn a_body_within_its_limit_is_read() {
-        let budget = Budget::new(1 << 20);
+        let budget = self::budget();
         let held = read(&HeaderMap::new(), full("hello"), 5, &budget)
             .await
             .unwrap();
@@ -193,7 +289,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_and_given_back() {
-        let budget = Budget::new(1 << 20);
+        let budget = self::budget();
         let first = read(&HeaderMap::new(), full("x".repeat(900 << 10)), 0, &budget)
             .await
             .unwrap();
@@ -220,7 +316,7 @@ mod tests {
         let headers =
             HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "compress".parse().unwrap())]);
         assert_eq!(
-            read(&headers, full("x"), 0, &Budget::new(1 << 20))
+            read(&headers, full("x"), 0, &budget())
                 .await
                 .unwrap_err()
                 .status,

@@ -15,16 +15,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{drain::Connections, workers::Workers};
+use super::{
+    drain::Connections,
+    guarded::{self, Guarded, guarded},
+    socket::{Socket, Traffic, UnderWay},
+    workers::Workers,
+};
 use crate::transport::{Body, BoxError};
 
-/// How long a client may take for a request's head. hyper counts from the end of the request before, so this is how long an idle
-/// connection lives, too: longer than any SDK's pool keeps one (Java and older Node ones: 5 minutes), or a request would now and then
-/// meet a connection that is just being closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// What hyper may hold of one HTTP/1 connection; also the largest head of a request.
-const CONNECTION_BUFFER: usize = 64 << 10;
+/// What hyper takes of headers, unless it is told otherwise.
+const HEADERS: usize = 100;
 
 /// After an accept that failed for want of file descriptors or memory: others have to end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -45,6 +45,60 @@ pub trait Service: Send + Sync + 'static {
 impl Service for super::App {
     async fn call(self: Arc<Self>, request: Request<Body>) -> http::Response<Body> {
         self.handle(request).await
+    }
+}
+
+/// What clients' connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// Longest time from a request's first byte to the end of its head.
+    pub header_timeout: Option<Duration>,
+    /// Longest time without a request. Longer than any SDK's pool keeps a connection (Java and older Node ones: 5 minutes), or a request
+    /// would now and then meet one that is just being closed.
+    pub keep_alive: Option<Duration>,
+    /// Longest time in which a client takes nothing of its answer.
+    pub send_timeout: Option<Duration>,
+    /// Most bytes of a request's head, 8 KiB at least; also what hyper may hold of one HTTP/1 connection.
+    pub max_header_size: usize,
+    /// Most headers of a request.
+    pub max_headers: usize,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Terms {
+            max_connections: 10_000,
+            header_timeout: Some(Duration::from_secs(30)),
+            keep_alive: Some(Duration::from_secs(600)),
+            send_timeout: Some(Duration::from_secs(600)),
+            max_header_size: 64 << 10,
+            max_headers: HEADERS,
+        }
+    }
+}
+
+impl Terms {
+    /// What serves connections within these limits. Time is for [`Socket`] to watch: hyper has one limit for heads and idleness.
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(self.max_header_size);
+        // With a number of its own, hyper asks for memory for each request's headers.
+        if self.max_headers != HEADERS {
+            builder.http1().max_headers(self.max_headers);
+        }
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(Duration::from_secs(30))
+            .max_header_list_size(u32::try_from(self.max_header_size).unwrap_or(u32::MAX))
+            .max_concurrent_streams(1024);
+        builder
     }
 }
 
@@ -82,40 +136,31 @@ impl Listening {
         self,
         service: Arc<S>,
         workers: Option<&Workers>,
-        max_connections: usize,
+        terms: Terms,
         drain: Duration,
         stop: CancellationToken,
         stopping: impl FnOnce(),
     ) -> usize {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(CONNECTION_BUFFER);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(30))
-            .max_concurrent_streams(1024);
-        let builder = Arc::new(builder);
+        let builder = Arc::new(terms.builder());
+        let terms = Arc::new(terms);
         let connections = Arc::<Connections>::default();
-        let places = Arc::new(Semaphore::new(
-            max_connections.clamp(1, Semaphore::MAX_PERMITS),
-        ));
+        let mut places = Places::new(terms.max_connections);
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = self.accept(&places) => accepted,
+                accepted = self.accept(&mut places) => accepted,
             };
             let Some((stream, peer, place)) = accepted else {
                 continue;
             };
             let (builder, service) = (Arc::clone(&builder), Arc::clone(&service));
+            let terms = Arc::clone(&terms);
             let here = connections.enter();
             let one = async move |stream: TcpStream| {
-                let answer = answering(service, peer);
-                let connection = builder.serve_connection(TokioIo::new(stream), answer);
+                let traffic = Arc::<Traffic>::default();
+                let answer = answering(service, peer, Arc::clone(&traffic));
+                let socket = TokioIo::new(Socket::new(stream, traffic, terms));
+                let connection = builder.serve_connection(socket, answer);
                 let drain =
                     |connection: Pin<&mut _>| auto::Connection::graceful_shutdown(connection);
                 Connections::run(here, connection, drain).await;
@@ -145,18 +190,23 @@ impl Listening {
         if drained { 0 } else { left }
     }
 
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
+    async fn accept(&self, places: &mut Places) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+        let place = places.next().await?;
         match self.listener.accept().await {
             Ok((stream, address)) => {
+                places.fails = false;
                 // Tokens are small and wait for nobody.
                 let _ = stream.set_nodelay(true);
                 Some((stream, Peer(address.ip().to_canonical()), place))
             }
-            Err(_) => {
+            Err(error) => {
+                // A client that left before it was taken is none of our troubles.
+                let own = error.kind() != io::ErrorKind::ConnectionAborted;
+                if own && !std::mem::replace(&mut places.fails, true) {
+                    tracing::warn!(
+                        "connections cannot be taken: {error}; they wait until others end (`ulimit -n` is the most files a process may open)"
+                    );
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None
             }
@@ -164,25 +214,69 @@ impl Listening {
     }
 }
 
-/// Has `service` answer what comes over one connection.
+/// The connections that there may be at once.
+struct Places {
+    free: Arc<Semaphore>,
+    most: usize,
+    /// All are taken, and that has been said.
+    full: bool,
+    /// The last one could not be accepted, and that has been said.
+    fails: bool,
+}
+
+impl Places {
+    fn new(most: usize) -> Places {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        Places {
+            free: Arc::new(Semaphore::new(most)),
+            most,
+            full: false,
+            fails: false,
+        }
+    }
+
+    /// Waits until there is a place.
+    async fn next(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+            // Said again once there was room for some time, not each time that one goes and one comes.
+            if self.free.available_permits() > self.most / 10 {
+                self.full = false;
+            }
+            return Some(place);
+        }
+        if !std::mem::replace(&mut self.full, true) {
+            tracing::warn!(
+                "{} connections are open, the most that may be (--max-connections): others wait",
+                self.most
+            );
+        }
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
+}
+
+/// Has `service` answer what comes over one connection. A panic ends the one request that it happens in.
 fn answering<S: Service>(
     service: Arc<S>,
     peer: Peer,
+    traffic: Arc<Traffic>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = http::Response<Body>,
+    Response = http::Response<Guarded>,
     Error = Infallible,
     Future: Send,
 > + Send {
     service_fn(move |request: Request<Incoming>| {
         let service = Arc::clone(&service);
+        let under_way = UnderWay::new(&traffic);
         async move {
             let mut request = request.map(|body| {
                 body.map_err(|error| Box::new(error) as BoxError)
                     .boxed_unsync()
             });
             request.extensions_mut().insert(peer);
-            Ok::<_, Infallible>(service.call(request).await)
+            let answer = guarded(service.call(request)).await;
+            let response = answer.unwrap_or_else(|| super::app::refuse(guarded::fault()));
+            Ok::<_, Infallible>(response.map(|body| Guarded::new(body, under_way)))
         }
     })
 }

@@ -6,9 +6,11 @@
 mod admin;
 mod app;
 mod beside;
+mod confine;
 mod drain;
 mod dry;
 mod gate;
+mod guarded;
 mod intake;
 mod listen;
 mod models;
@@ -16,12 +18,15 @@ mod naming;
 mod reload;
 mod router;
 mod served;
+mod socket;
+mod ui;
+mod wait;
 mod workers;
 
 pub use app::{App, Effects, Limits, render};
 pub use dry::inbound;
 pub use gate::{Gate, Origin};
-pub use listen::{Listening, Peer, Service, listen};
+pub use listen::{Listening, Peer, Service, Terms, listen};
 pub use reload::{Change, Reloader};
 pub use router::has_responses;
 pub use served::Served;

@@ -111,7 +111,7 @@ pub(super) fn place(served: &Served, uri: &Uri) -> Result<Place, Fault> {
         });
     }
     if first.is_empty() {
-        let message = "this is aiproxy: base URLs are /PROFILE/v1, or /v1 with PROFILE as the model; /v1/models lists them";
+        let message = "this is aiproxy: base URLs are /PROFILE/v1, or /v1 with PROFILE as the model; /v1/models lists them, and /_aiproxy/ui shows what happens";
         return Err(Fault::invalid(404, message));
     }
     let Some(profile) = served.find(first) else {

@@ -16,6 +16,7 @@ pub use live::Live;
 pub use log::{Verbosity, log_to_stderr};
 pub use report::{Exit, Problem};
 pub use sanitize::sanitize;
+use sanitize::{defuse, sanitize_json};
 pub use spinner::{Progress, Spinner};
 pub use table::{Cell, Table};
 
@@ -190,6 +191,19 @@ impl Term {
         out.flush()
     }
 
+    /// Writes JSON to stdout, as a line. On a screen, no control sequence in it is obeyed.
+    ///
+    /// # Errors
+    ///
+    /// If nobody reads it any more.
+    pub fn json(&self, json: &str) -> io::Result<()> {
+        if self.out_is_terminal {
+            self.line(&sanitize_json(json))
+        } else {
+            self.line(json)
+        }
+    }
+
     /// Writes a line to stdout.
     ///
     /// # Errors
@@ -206,9 +220,18 @@ impl Term {
         }
     }
 
+    /// Writes what is wrong with a command line to stderr, which `--quiet` does not silence.
+    pub fn complain(&self, text: &str) {
+        self.say(text);
+    }
+
     /// Writes a line of an error to stderr.
     fn say(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        if self.err_is_terminal {
+            let _ = writeln!(io::stderr().lock(), "{}", defuse(text));
+        } else {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
     }
 
     /// Writes `warning: ...` to stderr.

@@ -30,6 +30,7 @@ QUIET = {
     "AIDER_GIT": "false",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "AI_SDK_TELEMETRY_DISABLED": "1",
+    "NPM_CONFIG_UPDATE_NOTIFIER": "false",
 }
 
 

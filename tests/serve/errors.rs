@@ -432,6 +432,17 @@ async fn google_s_error_list_keeps_its_message() {
 }
 
 #[tokio::test]
+async fn an_answer_of_responses_that_is_no_json_is_none() {
+    let upstream = Upstream::answering(json_response(200, "<html>sorry</html>")).await;
+    let server = Server::of(&ProfileText::openai(&upstream));
+    let ask = Ask::post("/up/v1/responses", r#"{"model":"m1","input":"hi"}"#);
+    ask.whole(&server).await.fails_about(
+        500,
+        &["transformation failed from type openai://llm/v1/responses: "],
+    );
+}
+
+#[tokio::test]
 async fn an_error_that_is_no_json_passes_as_text() {
     let page = "<html><body>502 Bad Gateway</body></html>";
     let reply = answered(response(

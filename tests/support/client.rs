@@ -1,13 +1,16 @@
 //! A client of HTTP/1.1 that sees bytes.
 
-use std::{fmt::Write as _, time::Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::{Server, soon};
+use super::{PATIENCE, Server, soon, within};
 
 /// The headers of a message, in order, as they came.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +57,7 @@ pub(crate) struct Ask {
     body: Vec<u8>,
     host: bool,
     length: bool,
+    patience: Duration,
 }
 
 impl Ask {
@@ -65,6 +69,7 @@ impl Ask {
             body: Vec::new(),
             host: true,
             length: method != "GET" && method != "HEAD",
+            patience: PATIENCE,
         }
     }
 
@@ -97,6 +102,12 @@ impl Ask {
             Some(value) => self.header(name, value),
             None => self,
         }
+    }
+
+    /// Waits so long for each part of the answer.
+    pub(crate) fn patient(mut self, patience: Duration) -> Ask {
+        self.patience = patience;
+        self
     }
 
     /// Sends no `host` of its own.
@@ -135,6 +146,7 @@ impl Ask {
     /// Sends it on a connection of its own.
     pub(crate) async fn send(&self, server: &Server) -> Client {
         let mut client = Client::connect(server).await;
+        client.patience = self.patience;
         client.write(self.bytes()).await;
         client
     }
@@ -157,6 +169,7 @@ pub(crate) struct Client {
     unread: Vec<u8>,
     /// When bytes came last.
     pub(crate) heard: Instant,
+    patience: Duration,
 }
 
 impl Client {
@@ -169,6 +182,7 @@ impl Client {
             stream,
             unread: Vec::new(),
             heard: Instant::now(),
+            patience: PATIENCE,
         }
     }
 
@@ -189,7 +203,8 @@ impl Client {
 
     /// Reads more; whether there was any.
     async fn more(&mut self) -> bool {
-        let read = soon(
+        let read = within(
+            self.patience,
             "bytes from the server",
             self.stream.read_buf(&mut self.unread),
         )

@@ -19,7 +19,7 @@ use std::{fmt::Write as _, time::Duration};
 pub(crate) use client::{Ask, Client, End, Headers, Reply};
 pub(crate) use h2::H2;
 pub(crate) use profile::ProfileText;
-pub(crate) use server::{Finished, Process, Server, World, signal};
+pub(crate) use server::{Finished, Process, Server, Setup, World, signal};
 pub(crate) use upstream::{Call, Upstream};
 
 /// How long anything may take that has to happen.
@@ -27,9 +27,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for what has to happen.
 pub(crate) async fn soon<F: Future>(what: &str, event: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, event).await {
+    within(PATIENCE, what, event).await
+}
+
+/// The same with a limit of its own.
+pub(crate) async fn within<F: Future>(limit: Duration, what: &str, event: F) -> F::Output {
+    match tokio::time::timeout(limit, event).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+        Err(_) => panic!("{what}: not within {limit:?}"),
     }
 }
 

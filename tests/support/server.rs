@@ -366,7 +366,12 @@ impl Setup {
 
     /// Starts it and reads the address from the banner's first line.
     pub(crate) fn start(self) -> Server {
-        let mut process = Process::start(self.command());
+        self.start_by(|command| command)
+    }
+
+    /// The same, with a command made of the usual one.
+    pub(crate) fn start_by(self, by: impl FnOnce(Command) -> Command) -> Server {
+        let mut process = Process::start(by(self.command()));
         let deadline = Instant::now() + PATIENCE;
         let address = loop {
             let banner = process.stdout();

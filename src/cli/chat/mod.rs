@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Read};
 use serde_json::{Value, json};
 
 use self::{ask::Asker, cost::Prices, session::Session, show::Show};
-use super::{places::Sources, servers::ServerFlag, signals};
+use super::{hidden::redactor, places::Sources, servers::ServerFlag, signals};
 use crate::{
     dialect::put,
     profile::Profile,
@@ -111,7 +111,8 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         spinner,
         profile.as_ref().and_then(Prices::of),
         asker.calls(),
-    );
+    )
+    .hiding(redactor(profile.as_ref(), &*args.sources.vault()?));
     let told = async {
         let response = asker.ask(&body).await?;
         if args.stream {

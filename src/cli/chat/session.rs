@@ -19,7 +19,7 @@ use super::{
     show::Show,
 };
 use crate::{
-    cli::signals,
+    cli::{hidden::redactor, signals},
     term::{Exit, Ink, Problem, Spinner, Term},
 };
 
@@ -218,7 +218,9 @@ impl<'a> Session<'a> {
             let body = request.body(profile.as_ref());
             let spinner = Spinner::start(self.term, "waiting for the first token");
             let prices = profile.as_ref().and_then(Prices::of);
-            let mut show = Show::new(self.term, false, spinner, prices, self.asker.calls());
+            let hidden = redactor(profile.as_ref(), &*self.args.sources.vault()?);
+            let mut show =
+                Show::new(self.term, false, spinner, prices, self.asker.calls()).hiding(hidden);
             let told = async {
                 let response = self.asker.ask(&body).await?;
                 if self.streams {
@@ -298,6 +300,9 @@ impl<'a> Session<'a> {
 fn write(path: &Path, messages: &[Value], own: bool) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
+    // Prompts and answers are nobody else's.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     if own {
         options.create(true).truncate(true);
     } else {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     dialect::{Egress, openai_chat::OpenAiChat},
+    exchange::Redactor,
     llm::{Accumulator, Event, Kind, Part, Sink, Usage},
     pipeline::MODEL_HEADER,
     term::{Ink, Problem, Spinner, Term, sanitize},
@@ -36,6 +37,8 @@ pub(super) struct Show<'a> {
     prices: Option<Prices>,
     /// Of the transformers' LLMs.
     calls: Calls,
+    /// What errors of the upstream may not repeat.
+    hidden: Redactor,
 }
 
 impl<'a> Show<'a> {
@@ -58,7 +61,13 @@ impl<'a> Show<'a> {
             text: String::new(),
             prices,
             calls,
+            hidden: Redactor::default(),
         }
+    }
+
+    /// Keeps these out of the upstream's errors.
+    pub(super) fn hiding(self, hidden: Redactor) -> Show<'a> {
+        Show { hidden, ..self }
     }
 
     /// The answer's text, as far as it came.
@@ -87,7 +96,7 @@ impl<'a> Show<'a> {
             .decode_response(&body)
             .map_err(|error| Problem::new(format!("the answer cannot be read: {error}")))?;
         if self.json {
-            self.term.line(String::from_utf8_lossy(&body).trim_end())?;
+            self.term.json(String::from_utf8_lossy(&body).trim_end())?;
         } else {
             for part in answer
                 .choices
@@ -147,7 +156,8 @@ impl<'a> Show<'a> {
         self.spinner = None;
         self.end_line()?;
         if let Some(message) = answer.failed() {
-            return Err(Problem::new(message.to_owned()));
+            let message = self.hidden.redact(message);
+            return Err(Problem::new(sanitize(&message)));
         }
         if !decoder.is_complete() {
             return Err(Problem::new("the answer broke off before its end"));
@@ -171,9 +181,11 @@ impl<'a> Show<'a> {
         let body = body(response).await?;
         let fault = OpenAiChat.decode_error(status.as_u16(), &body);
         if self.json {
-            self.term.line(String::from_utf8_lossy(&body).trim_end())?;
+            let body = String::from_utf8_lossy(&body);
+            self.term.json(self.hidden.redact(&body).trim_end())?;
         }
-        let message = sanitize(&fault.message).into_owned();
+        let message = self.hidden.redact(&fault.message);
+        let message = sanitize(&message).into_owned();
         let problem = Problem::new(format!("{message} (status {})", status.as_u16()));
         Err(match status.as_u16() {
             401 | 403 => problem.hint("the provider refuses the key: `aiproxy serve` shows which variable the profile reads"),
@@ -276,7 +288,7 @@ impl<'a> Show<'a> {
         let Ok(json) = serde_json::from_slice::<Value>(data) else {
             return Ok(());
         };
-        self.term.line(&json.to_string())?;
+        self.term.json(&json.to_string())?;
         Ok(())
     }
 

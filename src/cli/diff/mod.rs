@@ -325,6 +325,6 @@ fn change(change: &diff::Change) -> Value {
 fn print(json: &Value, term: &Term) -> Result<(), Problem> {
     let text = serde_json::to_string_pretty(json)
         .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-    term.line(&text)?;
+    term.json(&text)?;
     Ok(())
 }

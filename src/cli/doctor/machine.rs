@@ -6,6 +6,7 @@ use super::{Check, Status};
 use crate::{
     cli::{config, servers, state},
     net::{Environment, Roots},
+    profile::Access,
 };
 
 pub(super) fn version() -> Check {
@@ -25,6 +26,12 @@ pub(super) fn state() -> Check {
             .hint("set AIPROXY_STATE_DIR to a folder of yours");
     };
     let shown = config::shown(&folder);
+    let access = Access::of(&folder);
+    if let Some(access) = access.filter(|access| access.others_write()) {
+        let what = format!("others can change what is in it (mode {access}), so no server starts");
+        return Check::new("state", shown.clone(), Status::Fail, what)
+            .hint(format!("look at what is in it, then: chmod 700 {shown}"));
+    }
     let open = folder.is_dir() && !state::is_private(&folder);
     let written = state::prepared().and_then(|folder| {
         tempfile::NamedTempFile::new_in(folder)?

@@ -3,6 +3,7 @@
 mod machine;
 mod profiles;
 mod settings;
+mod telemetry;
 
 use serde::Serialize;
 
@@ -89,6 +90,9 @@ pub(super) async fn run(args: Args, term: &Term, command: clap::Command) -> Resu
         checks.push(roots);
     }
     checks.extend(machine::proxies(&environment, would.listen));
+    if let Ok(vault) = args.sources.vault() {
+        checks.extend(telemetry::check(&*vault, &environment, args.offline).await);
+    }
     let names = if args.profiles.is_empty() {
         &would.profiles
     } else {
@@ -101,7 +105,7 @@ pub(super) async fn run(args: Args, term: &Term, command: clap::Command) -> Resu
     if args.json {
         let json = serde_json::to_string_pretty(&report)
             .map_err(|error| Problem::new(error.to_string()))?;
-        term.line(&json)?;
+        term.json(&json)?;
     } else {
         term.out(&render(&report, term))?;
     }

@@ -93,6 +93,9 @@ pub(super) async fn check(
             continue;
         };
         checks.push(check);
+        if let Some((what, mend)) = profile.careless() {
+            checks.push(Check::new("profile", &*profile.name, Status::Warn, what).hint(mend));
+        }
         if usable {
             asked.extend(endpoints(&profile));
         }

@@ -1,6 +1,9 @@
 //! `aiproxy log`: past exchanges, one a line.
 
+mod export;
 mod since;
+
+use std::path::PathBuf;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
@@ -15,7 +18,7 @@ use crate::{
 /// FIRST is the time to the first token. A `~` stands before counts that the provider did not tell.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  aiproxy log --since 2h --failed\n  aiproxy log --grep invoice --profile openai --limit 5\n  aiproxy log --json --limit 1000 | jq -s 'map(.cost) | add'"
+    after_help = "Examples:\n  aiproxy log --since 2h --failed\n  aiproxy log --grep invoice --profile openai --limit 5\n  aiproxy log --json --limit 1000 | jq -s 'map(.cost) | add'\n  aiproxy log --since 10m --export tests/chat.jsonl"
 )]
 pub(super) struct Args {
     /// Those of the last 30m, 2h, 1d, ..., or since a time: 08:00, 2026-11-22, 2026-11-22T08:00:00Z
@@ -33,14 +36,22 @@ pub(super) struct Args {
     /// Those whose model, asked or answering, holds this text
     #[arg(long, value_name = "M")]
     model: Option<String>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = limit)]
-    limit: usize,
+    /// At most so many [default: 20; all with --export]
+    #[arg(long, value_name = "N", value_parser = limit)]
+    limit: Option<usize>,
     /// Print JSON, one exchange a line
     #[arg(long)]
     json: bool,
+    /// Instead of listing, write them to a file (`-`: stdout), the oldest first, for `--replay` and `aiproxy mock --from`: what was sent
+    /// upstream and what came back, piece by piece, without secrets; a list that was edited in the head of FILE stays
+    #[arg(long, value_name = "FILE", conflicts_with = "json", value_hint = clap::ValueHint::FilePath)]
+    export: Option<PathBuf>,
+    /// Instead of listing, read the exchanges of such a file into the history on disk
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath,
+        conflicts_with_all = ["since", "failed", "grep", "profiles", "model", "limit", "json", "export", "prune"])]
+    import: Option<PathBuf>,
     /// Instead of listing, remove recorded exchanges that are over the database's limits of age and size
-    #[arg(long, conflicts_with_all = ["since", "failed", "grep", "profiles", "model", "limit", "json"])]
+    #[arg(long, conflicts_with_all = ["since", "failed", "grep", "profiles", "model", "limit", "json", "export"])]
     prune: bool,
     #[command(flatten)]
     server: ServerFlag,
@@ -52,6 +63,9 @@ fn limit(text: &str) -> Result<usize, String> {
         .filter(|limit| *limit > 0)
         .ok_or_else(|| "it must be a number of 1 or more".to_owned())
 }
+
+/// So many are listed.
+const SHOWN: usize = 20;
 
 /// Below this width, first tokens and costs make room for the prompt.
 const WIDE: usize = 110;
@@ -66,6 +80,14 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         })?;
         return Ok(Exit::Done);
     }
+    if let Some(path) = &args.import {
+        export::import(path, term)?;
+        return Ok(Exit::Done);
+    }
+    let limit = match args.export {
+        Some(_) => args.limit,
+        None => Some(args.limit.unwrap_or(SHOWN)),
+    };
     let filter = Filter {
         profiles: args.profiles,
         model: args.model,
@@ -73,17 +95,19 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
         grep: args.grep,
         since: args.since.map(|since| format!("{since:.3}")),
         before: None,
-        limit: Some(args.limit),
+        limit,
     };
-    let all = Exchanges::find(&args.server, term)
-        .await?
-        .list(&filter)
-        .await?;
+    let exchanges = Exchanges::find(&args.server, term).await?;
+    if let Some(path) = &args.export {
+        export::export(path, &exchanges, &filter, term).await?;
+        return Ok(Exit::Done);
+    }
+    let all = exchanges.list(&filter).await?;
     if args.json {
         for summary in &all {
             let line = serde_json::to_string(summary)
                 .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-            term.line(&line)?;
+            term.json(&line)?;
         }
         return Ok(Exit::Done);
     }

@@ -97,6 +97,6 @@ fn referred(key: String, reference: &Reference, vault: &dyn Vault) -> Referred {
 fn print_json(value: &impl serde::Serialize, term: &Term) -> Result<(), Problem> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-    term.line(&text)?;
+    term.json(&text)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{
     find, print_json, references,
 };
 use crate::{
-    cli::serve::DEFAULT_ADDRESS,
+    cli::{page::shown, serve::DEFAULT_ADDRESS},
     profile::{Profile, RoutePath, describe},
     term::{Cell, Exit, Ink, Problem, Table, Term},
 };
@@ -81,6 +81,7 @@ fn as_text(
     }
     let toml = toml::to_string_pretty(&view)
         .map_err(|error| Problem::new(format!("cannot write TOML: {error}")))?;
+    let toml = shown(term, &toml);
     let mut text = format!("# {}: {}\n{toml}", profile.name, profile.origin);
     let mut section = |title: &str, table: Table| {
         text.push_str(&format!("\n# {title}\n"));

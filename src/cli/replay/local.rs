@@ -15,24 +15,24 @@ use crate::{
 };
 
 /// Bytes of an answer, and when they came.
-pub(super) struct Piece {
-    pub(super) at: Duration,
-    pub(super) bytes: Bytes,
+pub(in crate::cli) struct Piece {
+    pub(in crate::cli) at: Duration,
+    pub(in crate::cli) bytes: Bytes,
 }
 
 /// What was seen of an exchange.
-pub(super) struct Seen {
+pub(in crate::cli) struct Seen {
     summary: Summary,
     head: Option<Parts>,
     first_byte: Duration,
-    pub(super) pieces: Vec<Piece>,
+    pub(in crate::cli) pieces: Vec<Piece>,
     pub(super) took: Duration,
     /// Why the answer ended before its end.
     pub(super) broke: Option<String>,
 }
 
 impl Seen {
-    pub(super) fn new(profile: &str, method: &Method, path: &str) -> Seen {
+    pub(in crate::cli) fn new(profile: &str, method: &Method, path: &str) -> Seen {
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         Seen {
             summary: Summary {
@@ -51,7 +51,7 @@ impl Seen {
     }
 
     /// The answer's headers are there.
-    pub(super) fn head(&mut self, parts: Parts, after: Duration) {
+    pub(in crate::cli) fn head(&mut self, parts: Parts, after: Duration) {
         (self.head, self.first_byte) = (Some(parts), after);
     }
 
@@ -79,7 +79,7 @@ impl Seen {
     }
 
     /// All that can be said of it.
-    pub(super) fn told(mut self) -> Detail {
+    pub(in crate::cli) fn told(mut self) -> Detail {
         let body: Vec<u8> = self
             .pieces
             .iter()

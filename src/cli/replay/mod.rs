@@ -1,7 +1,7 @@
 //! `aiproxy replay`: an exchange's request again, and what came of it this time.
 
 mod again;
-mod local;
+pub(in crate::cli) mod local;
 mod told;
 
 use super::{

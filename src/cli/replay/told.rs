@@ -107,6 +107,6 @@ pub(super) fn print_json(
     let told = json!({"original": original.summary, "replays": replays});
     let text = serde_json::to_string_pretty(&told)
         .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-    term.line(&text)?;
+    term.json(&text)?;
     Ok(())
 }

@@ -22,6 +22,7 @@ use self::{
     receipt::{Kept, Receipt, Tally},
 };
 use super::{
+    cassettes::{Playing, Replay},
     env, exchanges,
     places::Sources,
     proxy::{self, Setup},
@@ -32,15 +33,12 @@ use super::{
 use crate::{
     exchange::Filter,
     profile::Secret,
-    server::{Gate, Limits},
+    server::{Gate, Limits, Terms},
     term::{Exit, Problem, Term},
 };
 
 /// How long exchanges may take that are still under way when the program has ended.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// Most connections of a program at once.
-const MOST: usize = 10_000;
 
 /// Run a program with its SDKs pointed at aiproxy.
 ///
@@ -57,7 +55,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "aiproxy run [OPTIONS] -- CMD [ARGS]...",
-    after_help = "Examples:\n  aiproxy run -- python app.py\n  aiproxy run --profile openai --record -- claude\n  aiproxy run --mock -- npm test\n  aiproxy run --shared -- sh -c 'curl $OPENAI_BASE_URL/models -H \"Authorization: Bearer $OPENAI_API_KEY\"'"
+    after_help = "Examples:\n  aiproxy run -- python app.py\n  aiproxy run --profile openai --record -- claude\n  aiproxy run --mock -- npm test\n  aiproxy run --profile openai --replay tests/chat.jsonl --record-missing -- pytest\n  aiproxy run --shared -- sh -c 'curl $OPENAI_BASE_URL/models -H \"Authorization: Bearer $OPENAI_API_KEY\"'"
 )]
 pub(super) struct Args {
     /// Serve this profile (repeatable; the first is the default); without it, all that load, `mock` by default
@@ -69,7 +67,7 @@ pub(super) struct Args {
     )]
     profiles: Vec<String>,
     /// Use the running server instead of one of its own
-    #[arg(long, conflicts_with_all = ["folders", "mock", "log_file", "record"])]
+    #[arg(long, conflicts_with_all = ["folders", "mock", "replay", "log_file", "record"])]
     shared: bool,
     /// The server for --shared; without it, AIPROXY_SERVER, the running one on the usual address, else the only running one
     #[arg(long, value_name = "URL", requires = "shared")]
@@ -79,6 +77,8 @@ pub(super) struct Args {
     /// Let the built-in mock answer in every provider's place, in its format; no key, no network
     #[arg(long, env = "AIPROXY_MOCK")]
     mock: bool,
+    #[command(flatten)]
+    replay: Replay,
     /// Append a line of JSON for each exchange to this file, with Kong's keys
     #[arg(long, value_name = "F", env = "AIPROXY_LOG_FILE", value_hint = clap::ValueHint::FilePath)]
     log_file: Option<PathBuf>,
@@ -110,9 +110,11 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
 async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Problem> {
     let token = token()?;
     let tally = Tally::start()?;
+    let replay = args.replay.open()?;
+    let profiles = Playing::profiles(replay.as_ref(), &args.profiles);
     let setup = Setup {
         sources: &args.sources,
-        profiles: &args.profiles,
+        profiles: &profiles,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         gate: Gate {
             token: Some(token.clone()),
@@ -120,6 +122,7 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
         },
         limits: Limits::default(),
         mock: args.mock,
+        replay,
         log_file: args.log_file.as_deref(),
         record: args.record,
         private: true,
@@ -147,7 +150,14 @@ async fn private(args: Args, mut relay: Relay, term: &Term) -> Result<Exit, Prob
     let serving = tokio::spawn(async move {
         let stopping = || ledger.hang_up();
         listening
-            .serve(app, Some(&workers), MOST, DRAIN, stopped, stopping)
+            .serve(
+                app,
+                Some(&workers),
+                Terms::default(),
+                DRAIN,
+                stopped,
+                stopping,
+            )
             .await
     });
     let clock = Clock::start();

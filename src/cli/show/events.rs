@@ -13,7 +13,7 @@ pub(super) fn print(detail: &Detail, json: bool, term: &Term) -> Result<(), Prob
         for event in &detail.rest.events {
             let line = serde_json::to_string(event)
                 .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-            term.line(&line)?;
+            term.json(&line)?;
         }
         return Ok(());
     }

@@ -79,13 +79,13 @@ pub(super) async fn run(args: Args, term: &Term) -> Result<Exit, Problem> {
     if let Some(language) = args.language() {
         let stage = args.stage.unwrap_or(Stage::Client);
         let program = program(&detail, stage, language, &exchanges, term)?;
-        term.out(&program)?;
+        term.bytes(program.as_bytes())?;
     } else if args.events {
         events::print(&detail, args.json, term)?;
     } else if args.json {
         let json = serde_json::to_string_pretty(&detail)
             .map_err(|error| Problem::new(format!("cannot write JSON: {error}")))?;
-        term.line(&json)?;
+        term.json(&json)?;
     } else if let Some(stage) = args.stage {
         let name = stage.name();
         let told = detail.stage(name).ok_or_else(|| no_stage(&detail, name))?;

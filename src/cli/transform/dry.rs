@@ -1,6 +1,6 @@
 //! The pipeline without its last step.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dialect::Fault,
-    exchange::{Ledger, LlmCall, Recorder, Snapshot, Stage},
+    exchange::{Ledger, LlmCall, Recorder, Redactor, Snapshot, Stage},
     keys::{AwsCredential, Credential, Fetching, Keys, Wanted},
     pipeline::{Env, Failure, Payload, prepare, respond},
     profile::{MASK, Profile, SecretRef},
@@ -40,6 +40,39 @@ pub(super) struct Failed {
     pub(super) message: String,
     /// The way out, if one is known.
     pub(super) hint: Option<String>,
+}
+
+impl Run {
+    /// Takes secrets out of what the transformers' LLMs said, and of what became of it.
+    pub(super) fn hide(&mut self, redactor: &Redactor) {
+        let text = |text: &mut String| {
+            if let Cow::Owned(hidden) = redactor.redact(text) {
+                *text = hidden;
+            }
+        };
+        let bytes = |bytes: &mut Bytes| {
+            let hidden = std::str::from_utf8(bytes).ok().and_then(|text| {
+                let Cow::Owned(hidden) = redactor.redact(text) else {
+                    return None;
+                };
+                Some(hidden)
+            });
+            if let Some(hidden) = hidden {
+                *bytes = Bytes::from(hidden);
+            }
+        };
+        for stage in &mut self.stages {
+            bytes(&mut stage.body);
+        }
+        for call in &mut self.calls {
+            bytes(&mut call.request);
+            let texts = [&mut call.answer, &mut call.matched, &mut call.error];
+            texts.into_iter().flatten().for_each(text);
+        }
+        if let Some(failure) = &mut self.failure {
+            text(&mut failure.message);
+        }
+    }
 }
 
 /// Takes the body through the profile.

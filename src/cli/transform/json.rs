@@ -113,7 +113,7 @@ pub(super) fn print(run: &Run, term: &Term) -> Result<(), Problem> {
         }),
     };
     let text = serde_json::to_string_pretty(&told).map_err(failed)?;
-    term.line(&text)?;
+    term.json(&text)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ mod save;
 mod show;
 mod watch;
 
-use super::{diff::Mode, places::Sources, signals, upstreams::effects};
+use super::{diff::Mode, hidden::redactor, places::Sources, signals, upstreams::effects};
 use crate::{
     exchange::Stage,
     profile::{Profile, Setting, Text},
@@ -148,7 +148,9 @@ async fn ran(
     };
     let _spinner =
         (asks && !args.no_llm).then(|| Spinner::start(term, "asking the transformer's LLM"));
-    dry::run(args, input, profile, effects).await
+    let mut run = dry::run(args, input, profile, effects).await?;
+    run.hide(&redactor(Some(profile), &*effects.vault));
+    Ok(run)
 }
 
 /// Shows a run as it was asked for; what was wrong with it, if anything was.

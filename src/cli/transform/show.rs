@@ -112,6 +112,7 @@ fn told(call: &LlmCall) -> CallTold {
         headers: json::headers(&call.headers),
         request: told::body(&call.request),
         status: call.status,
+        received: told::body(&call.received).filter(|_| !call.received.is_empty()),
         answer: call.answer.clone(),
         pattern: call.pattern.clone(),
         matched: call.matched.clone(),

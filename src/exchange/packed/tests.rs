@@ -77,7 +77,7 @@ fn exchange() -> Exchange {
     recorder.key_param("token");
     recorder.planned(true, (Some(0.5), None));
     recorder.sent();
-    recorder.answered(200, Some(Duration::from_micros(7)));
+    recorder.answered(200, Some((Duration::from_micros(7), 2)));
     recorder.responding(200);
     let mut exchange = recorder.copy();
     exchange.client = Some(IpAddr::from([127, 0, 0, 1]));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dialect::{Egress, Fault, Loss, openai_chat::OpenAiChat},
-    exchange::{CallLog, Kept, LlmCall, Recorder, cost, masked, masked_url},
+    exchange::{CallLog, Kept, LlmCall, MOST, Recorder, cost, masked, masked_url},
     llm::{ChatResponse, Finish, Format, Part},
     pipeline::{
         Asked, Env, Inbound, Outcome, Prepared, Target,
@@ -90,6 +90,9 @@ pub(super) async fn rewrite(
         ..Answered::default()
     });
     call.status = status;
+    if watched && let Some(body) = body.as_ref().filter(|body| body.len() <= MOST) {
+        call.received = body.clone();
+    }
     let material = &mut log.material;
     material.response = body
         .filter(|_| material.payloads)
@@ -131,7 +134,7 @@ pub(super) async fn rewrite(
 async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> Outcome<Ready> {
     let transformer = job.transformer;
     let proxy = proxy(&transformer);
-    let inbound = inbound(job);
+    let mut inbound = inbound(job);
     let operation = Operation::Chat;
     let mut route = route::route_to(&proxy, None, &job.client, operation)?;
     let nothing =
@@ -149,6 +152,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
     let takes_system = egress.is_none_or(|egress| egress.takes_system(&decided.model));
     let messages = messages(transformer.prompt, text, takes_system);
     let body = Bytes::from(json!({"messages": messages, "stream": false}).to_string());
+    let trace = recorder.trace_call(&mut inbound.headers, &body);
     let request = checks::check(&inbound, &body)?;
     let secrets =
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
@@ -178,6 +182,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
         model: decided.model.clone(),
         url: masked_url(&url, param.as_slice()),
         pattern: transformer.pattern.map(str::to_owned),
+        trace,
         ..LlmCall::default()
     };
     let log = CallLog {
@@ -297,7 +302,9 @@ async fn answer(env: Env<'_>, prepared: Prepared, limit: Duration) -> Answered {
                 TransportError::ConnectTimeout(_) | TransportError::FirstByteTimeout(_) => {
                     " (http_timeout)"
                 }
-                TransportError::Connect(_) | TransportError::Broken(_) => "",
+                TransportError::Connect(_)
+                | TransportError::Broken(_)
+                | TransportError::Unrecorded(_) => "",
             };
             return Answered {
                 read: Err(format!("{error}{key}")),

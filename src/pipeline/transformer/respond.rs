@@ -172,9 +172,10 @@ fn apply(
         headers::content_type_of(&told.body, old)
     };
     out.headers_mut().insert(CONTENT_TYPE, content_type);
-    // What frames the message, and who may read it in a browser, is not for a model to say.
-    out.headers_mut()
-        .extend(headers::downstream(&told.headers, true, true));
+    // What frames the message, who may read it in a browser and what aiproxy says of it is not for a model to say.
+    let mut given = headers::downstream(&told.headers, true, true);
+    headers::forget(&mut given, |name| name.starts_with("x-aiproxy-"));
+    out.headers_mut().extend(given);
     *out.status_mut() = told.status;
     let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
     *out.body_mut() = if bare.contains(&told.status) {

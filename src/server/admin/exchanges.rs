@@ -67,7 +67,7 @@ pub(super) async fn one(ledger: &Arc<Ledger>, id: &str) -> Response<Body> {
 }
 
 /// Looking through megabytes is not for the threads that answer requests.
-async fn off_thread<R: Send + 'static>(
+pub(super) async fn off_thread<R: Send + 'static>(
     ledger: &Arc<Ledger>,
     look: impl FnOnce(&Ledger) -> R + Send + 'static,
 ) -> Option<R> {

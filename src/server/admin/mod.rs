@@ -2,6 +2,8 @@
 
 mod events;
 mod exchanges;
+mod profiles;
+mod prompts;
 
 use std::sync::Arc;
 
@@ -12,10 +14,11 @@ use http::{
 };
 use serde_json::json;
 
-use super::{app::refuse, router::printable, served::Served};
+use super::{app::refuse, router::printable, served::Served, ui};
 use crate::{
     dialect::Fault,
     exchange::{self, Ledger},
+    profile::Vault,
     transport::{Body, full},
 };
 
@@ -26,11 +29,17 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(super) async fn answer(
     ledger: &Arc<Ledger>,
     served: &Served,
+    vault: &dyn Vault,
     parts: &Parts,
     path: &str,
 ) -> Response<Body> {
     let query = parts.uri.query();
-    let known = matches!(path, "/health" | "/events" | "/exchanges" | "/metrics");
+    let file = ui::file(path);
+    let known = file.is_some()
+        || matches!(
+            path,
+            "" | "/" | "/health" | "/events" | "/exchanges" | "/metrics" | "/profiles" | "/prompts"
+        );
     let id = path
         .strip_prefix("/exchanges/")
         .filter(|id| !id.is_empty() && !id.contains('/'));
@@ -43,11 +52,17 @@ pub(super) async fn answer(
     if let Some(refused) = only_read(&parts.method) {
         return refused;
     }
+    if let Some(file) = file {
+        return file.answer(&parts.headers);
+    }
     match (path, id) {
+        ("" | "/", _) => ui::way(),
         (_, Some(id)) => exchanges::one(ledger, id).await,
         ("/events", _) => events::stream(ledger, &parts.headers, query),
         ("/exchanges", _) => exchanges::list(ledger, query).await,
         ("/metrics", _) => metrics(ledger),
+        ("/profiles", _) => profiles::list(served, vault),
+        ("/prompts", _) => prompts::list(ledger, query).await,
         _ => health(served),
     }
 }
