@@ -17,7 +17,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Also for the slowest streams.
-const MOST: Duration = Duration::from_secs(600);
+const MOST: Duration = Duration::from_secs(1200);
 
 /// What came.
 #[derive(Default)]
@@ -60,9 +60,14 @@ impl Client {
             .unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {PATIENCE:?}"))))
     }
 
-    /// The whole answer to a request whose words come so far apart.
-    pub(crate) async fn ask_paced(&mut self, task: &Task, pause: Duration) -> io::Result<Answer> {
-        let pause = format!(" pause={} words=", pause.as_millis());
+    /// The whole answer to a request whose words come so far apart, once there are so many of its kind.
+    pub(crate) async fn ask_paced(
+        &mut self,
+        task: &Task,
+        pause: Duration,
+        others: u32,
+    ) -> io::Result<Answer> {
+        let pause = format!(" pause={} others={others} words=", pause.as_millis());
         let body = task.body().replacen(" words=", &pause, 1);
         self.post(&task.path(""), &body).await
     }

@@ -33,6 +33,9 @@ pub(crate) struct Provider {
     open: Arc<Streams>,
 }
 
+/// Seconds that a stream waits for the others.
+const LONGEST: u64 = 600;
+
 /// Slow streams under way: now, and the most there were.
 #[derive(Default)]
 struct Streams {
@@ -126,7 +129,10 @@ struct Asked {
     token: String,
     fault: Fault,
     words: u64,
+    /// Milliseconds between two words.
     pause: u64,
+    /// After the first word, it waits until so many others have begun.
+    others: usize,
 }
 
 impl Asked {
@@ -142,6 +148,7 @@ impl Asked {
             fault: Fault::of_name(&value("fault=")),
             words: value("words=").parse().unwrap_or(1),
             pause: value("pause=").parse().unwrap_or_default(),
+            others: value("others=").parse().unwrap_or_default(),
         }
     }
 }
@@ -176,7 +183,7 @@ async fn answer(
     }
     if memmem::find(body, b"\"stream\":true").is_some() {
         let _counted = (asked.pause > 0).then(|| Counted::new(streams));
-        return streamed(stream, path, &asked).await;
+        return streamed(stream, path, &asked, streams).await;
     }
     let text = said(token, asked.words);
     let answer = if path.ends_with("/count_tokens") {
@@ -299,7 +306,12 @@ fn events(path: &str, asked: &Asked) -> Events {
     }
 }
 
-async fn streamed(stream: &mut TcpStream, path: &str, asked: &Asked) -> io::Result<bool> {
+async fn streamed(
+    stream: &mut TcpStream,
+    path: &str,
+    asked: &Asked,
+    streams: &Streams,
+) -> io::Result<bool> {
     let events = events(path, asked);
     let mut out = STREAM_HEAD.to_vec();
     if !events.opening.is_empty() {
@@ -321,6 +333,11 @@ async fn streamed(stream: &mut TcpStream, path: &str, asked: &Asked) -> io::Resu
         chunk(&mut out, &event(&(events.word)(&word(&asked.token, at))));
         stream.write_all(&out).await?;
         out.clear();
+        let mut patience = LONGEST;
+        while at == 0 && streams.most.load(Ordering::Relaxed) < asked.others && patience > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            patience -= 1;
+        }
         if asked.pause > 0 {
             tokio::time::sleep(Duration::from_millis(asked.pause)).await;
         } else {

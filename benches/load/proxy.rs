@@ -25,7 +25,8 @@ impl Proxy {
         let folder = tempfile::tempdir()?;
         let profiles = folder.path().join("profiles");
         fs::create_dir(&profiles)?;
-        let limits = "connect_timeout = 60000\nfirst_byte_timeout = 120000\n";
+        let limits =
+            "connect_timeout = 60000\nfirst_byte_timeout = 120000\nidle_timeout = 900000\n";
         let oai = format!(
             "[ai-proxy]\nroute_type = \"llm/v1/chat\"\n[ai-proxy.model]\nprovider = \"openai\"\n\
              [aiproxy]\nbase_url = \"http://{provider}/v1\"\nother_paths = \"forward\"\n{limits}"

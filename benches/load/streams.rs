@@ -42,9 +42,9 @@ async fn hold(
     provider: &Provider,
     proxy: &Proxy,
 ) -> Result<Report, Box<dyn Error>> {
-    // All are open together for some seconds, however long opening takes.
     let ramp = Duration::from_secs(1) * number / RAMP;
-    let words = u64::from(args.tokens).max(2 * ramp.as_secs());
+    // The first word comes at once, the others when all are there: so they are open together, however long opening takes.
+    let words = u64::from(args.tokens).max(2);
     let mut report = Report::new(format!(
         "aiproxy with {number} slow streams at once, {words} tokens each, seed {}",
         args.seed
@@ -69,7 +69,7 @@ async fn hold(
         streams.spawn(async move {
             sleep(begins).await;
             let mut client = Client::new(address);
-            let answer = client.ask_paced(&task, PAUSE).await;
+            let answer = client.ask_paced(&task, PAUSE, number).await;
             let checked = match answer {
                 Ok(answer) => check(&task, &answer, ""),
                 Err(error) => Err(error.to_string()),
