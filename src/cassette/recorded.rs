@@ -180,7 +180,9 @@ fn request(stage: &StageTold, bytes: &[u8]) -> Request {
     Request {
         method: stage.method.clone().unwrap_or_default(),
         url: stage.url.clone().unwrap_or_default(),
-        headers: kept(&stage.headers, |name, _| is_fresh(name) || is_secret(name)),
+        headers: kept(&stage.headers, |name, _| {
+            is_fresh(name) || is_secret(name) || is_account(name)
+        }),
         body,
         body_base64,
     }
@@ -234,6 +236,11 @@ fn is_fresh(name: &str) -> bool {
         "x-request-id",
     ];
     FRESH.contains(&name) || name.starts_with("x-stainless-") || name.starts_with("sec-")
+}
+
+/// What names an account, or the network between: it says nothing of an answer.
+fn is_account(name: &str) -> bool {
+    name.contains("organization") || name.contains("project") || name.starts_with("cf-")
 }
 
 /// What may hold a credential by its name: a file that is shared has none, known or not.
@@ -314,7 +321,6 @@ impl Times {
                 matches!(
                     name,
                     "alt-svc"
-                        | "cf-ray"
                         | "connection"
                         | "content-length"
                         | "date"
@@ -323,7 +329,8 @@ impl Times {
                         | "trailer"
                         | "transfer-encoding"
                         | "x-aiproxy-exchange"
-                ) || inflated && name == "content-encoding"
+                ) || is_account(name)
+                    || inflated && name == "content-encoding"
             }),
             head_ms: self.since(self.head),
             chunks,

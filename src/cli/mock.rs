@@ -27,6 +27,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "X",
+        requires = "from",
         default_value = "1",
         allow_negative_numbers = true
     )]

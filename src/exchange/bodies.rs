@@ -268,7 +268,8 @@ mod tests {
             assert_eq!(length, edited(all, &edits).len());
         }
         // The chunks of `abKEYKEYcd` with the secret as one mark, in the chunk that it begins in.
-        assert_eq!(masked_chunks(&chunks, &[2..8], 3), [(1, 5), (3, 2)]);
+        let key = std::iter::once(2..8).collect::<Vec<_>>();
+        assert_eq!(masked_chunks(&chunks, &key, 3), [(1, 5), (3, 2)]);
     }
 
     #[test]

@@ -14,13 +14,13 @@ fn stage(name: &str, head: Value, body: &[u8]) -> StageTold {
 fn detail() -> Detail {
     let asked = br#"{"model": "m1", "b": {"z": 1.00, "a": [ ]}, "n": 12345678901234567890123}"#;
     let request = json!({"method": "POST", "url": "http://h:1/v1/chat/completions?key=(secret)&a=1",
-        "headers": {"x-b": ["2", "1"], "authorization": "(secret)", "user-agent": "sdk/1", "date": "Mon", "accept": "*/*", "x-api-token": "t", "x-note": "it is ***"}});
+        "headers": {"x-b": ["2", "1"], "authorization": "(secret)", "user-agent": "sdk/1", "date": "Mon", "accept": "*/*", "x-api-token": "t", "openai-project": "p", "x-note": "it is ***"}});
     let mut client = stage("client", request.clone(), asked);
     client.url = Some("/v1/chat/completions?a=1".into());
     let mut sent = stage("sent", request, b"");
     (sent.body, sent.same_as) = (None, Some("client".into()));
     let answer = "data: é\n\ndata: b\n\n".as_bytes();
-    let head = json!({"status": 200, "headers": {"date": "Mon", "content-type": "text/event-stream", "content-encoding": "gzip", "set-cookie": "(secret)", "x-request-id": "r1"}});
+    let head = json!({"status": 200, "headers": {"date": "Mon", "content-type": "text/event-stream", "content-encoding": "gzip", "set-cookie": "(secret)", "x-request-id": "r1", "openai-organization": "o", "cf-cache-status": "HIT"}});
     let received = stage("received", head.clone(), answer);
     let mut returned = stage("returned", head, b"");
     (returned.body, returned.same_as) = (None, Some("received".into()));
