@@ -67,7 +67,7 @@ async fn a_prompt_through_several_profiles() {
         .await;
     assert_eq!(beside, true, "side by side");
     let seen: serde_json::Value = serde_json::from_slice(&two.seen()[0].body).unwrap();
-    assert_eq!(seen["system"].to_string().contains("Be brief."), true);
+    assert!(seen["system"].to_string().contains("Be brief."), "{seen}");
 
     browser.click(".talk:nth-child(1) .exchange").await;
     browser.shows("#prompt", "Who answers?").await;

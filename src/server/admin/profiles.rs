@@ -57,9 +57,10 @@ fn told<'a>(profile: &'a Profile, vault: &dyn Vault) -> Told<'a> {
     Told {
         name: &profile.name,
         label: profile.label(),
-        model: named
-            .map(|name| name.text())
-            .or(profile.aiproxy.default_model.as_deref()),
+        model: match named {
+            Some(name) => Some(name.text()),
+            None => profile.aiproxy.default_model.as_deref(),
+        },
         route_type: route_type.map(RouteType::as_str),
         format: match proxy.map(|proxy| proxy.llm_format) {
             None | Some(LlmFormat::Openai) => "openai",
