@@ -196,7 +196,7 @@ async fn gossip() -> Upstream {
             call.write(format!("{STREAM_HEAD}{}", events.concat())).await;
         } else {
             let body = serde_json::json!({"error": {"message": all, "type": "t", "code": null, "param": null}});
-            let echo: String = all.chars().filter(|c| c.is_ascii_graphic()).take(3000).collect();
+            let echo: String = all.chars().filter(char::is_ascii_graphic).take(3000).collect();
             let headers = [
                 ("content-type", "application/json"),
                 ("www-authenticate", echo.as_str()),
