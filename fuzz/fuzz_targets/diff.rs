@@ -21,7 +21,10 @@ fn limits() -> Limits {
 fn place<'v>(value: &'v mut Value, path: &str) -> Option<(&'v mut Value, String)> {
     let (parent, last) = path.rsplit_once('/')?;
     let last = last.replace("~1", "/").replace("~0", "~");
-    Some((value.pointer_mut(parent).expect("the parent is there"), last))
+    Some((
+        value.pointer_mut(parent).expect("the parent is there"),
+        last,
+    ))
 }
 
 fn put(value: &mut Value, path: &str, new: Value, adds: bool) {

@@ -262,8 +262,8 @@ impl Ledger {
     /// looks, looks among those that ended.
     fn hand_on(&self, exchange: &mut Exchange) -> usize {
         let weight = exchange.held;
-        let wanted = |observer: &&Box<dyn Observer>| observer.wants(exchange);
-        if !self.observers.iter().any(|observer| wanted(&observer)) {
+        let mut observers = self.observers.iter();
+        if !observers.any(|observer| observer.wants(exchange)) {
             if !self.captures() {
                 return 0;
             }
