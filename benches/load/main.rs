@@ -11,6 +11,7 @@
 //! What is asked, in what order, and what goes wrong depends on the seed alone; what meets what depends on the machine. The report is Markdown. The
 //! exit code is 1 if anything was found.
 
+#![forbid(unsafe_code)]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -7,6 +7,7 @@ use std::{
 
 /// Files that read the time of day, each because a date is meant: it is told, signed, compared with a date from elsewhere, or a price's.
 const DATES: &[&str] = &[
+    "cli/log/export.rs",
     "cli/log/mod.rs",
     "cli/log/since.rs",
     "cli/replay/local.rs",
