@@ -220,7 +220,8 @@ impl Recorder {
 }
 
 /// A new span's name.
-pub(super) fn span() -> SpanId {
+#[must_use]
+pub fn span() -> SpanId {
     nonzero(id::random())
 }
 

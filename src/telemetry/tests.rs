@@ -259,7 +259,11 @@ fn value(span: &Span, name: &str) -> Option<Value> {
 
 #[test]
 fn a_request_that_was_sent_again_says_how_often() {
-    for (resent, expected) in [(0, None), (2, Some(Value::Int(2)))] {
+    let counts: [(u32, &[Option<Value>]); 2] = [
+        (0, &[None]),
+        (2, &[None, Some(Value::Int(1)), Some(Value::Int(2))]),
+    ];
+    for (resent, expected) in counts {
         let spans = spans_of(|mut recorder| {
             recorder.routed("openai", "llm/v1/chat", "m");
             recorder.sent();
@@ -267,8 +271,18 @@ fn a_request_that_was_sent_again_says_how_often() {
             recorder.responding(200);
             recorder.close();
         });
-        assert_eq!(spans.len(), 2, "{spans:?}");
-        assert_eq!(value(&spans[1], "http.request.resend_count"), expected);
+        let (own, attempts) = spans.split_first().unwrap();
+        let told = attempts.iter();
+        let told: Vec<_> = told
+            .map(|span| value(span, "http.request.resend_count"))
+            .collect();
+        assert_eq!(told, expected, "{spans:?}");
+        // The last one got its answer, and no two have one name.
+        let (last, unsent) = attempts.split_last().unwrap();
+        assert!(last.failed.is_none() && unsent.iter().all(|span| span.failed.is_some()));
+        let names: std::collections::HashSet<_> = spans.iter().map(|span| span.id).collect();
+        assert_eq!(names.len(), spans.len());
+        assert!(attempts.iter().all(|span| span.parent == Some(own.id)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! An exchange as spans: one of its own by the conventions of generative AI
 //! (<https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md>), and below it one for each call of
-//! a transformer's LLM and one for the request upstream.
+//! a transformer's LLM and one for each attempt of the request upstream.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use super::{
 use crate::exchange::{
     Ended, ErrorKind, Exchange, LlmCall, Redactor, Stage, masked_url,
     told::Summary,
-    trace::{SpanId, Trace},
+    trace::{self, SpanId, Trace},
 };
 
 /// The spans of an exchange that ended, the exchange's own first; none if they are not wanted. No secret is in them.
@@ -32,6 +32,7 @@ pub(super) fn spans(exchange: &Exchange, redactor: &Redactor) -> Vec<Span> {
         let trace = call.trace.as_ref()?;
         Some(told.call(at, call, trace.span))
     }));
+    spans.extend(told.unsent());
     spans.extend(told.upstream());
     for span in &mut spans {
         span.redact(redactor);
@@ -206,21 +207,13 @@ impl Told<'_> {
     fn upstream(&self) -> Option<Span> {
         let exchange = self.exchange;
         let sent = exchange.sent_after?;
-        let held = exchange.stage(Stage::Sent);
-        let method = held.and_then(|held| held.method.clone());
-        let method = method.unwrap_or_else(|| exchange.method.clone());
         // What a transformer did with the answer came after its end.
         let after = exchange.calls.iter().find_map(|call| {
             let began = Duration::from_micros(call.at).saturating_sub(call.took);
             (began >= sent).then_some(began)
         });
         let ended = after.unwrap_or(exchange.took);
-        let mut span = self.child(self.trace.upstream, method.to_string(), sent, ended);
-        span.put("http.request.method", method.as_str());
-        if let Some(url) = self.url(Stage::Sent) {
-            server(&mut span, &url);
-            span.put("url.full", url.as_str());
-        }
+        let mut span = self.request(self.trace.upstream, sent, ended);
         let status = exchange.upstream_status;
         span.put_some("http.response.status_code", status);
         if exchange.resent > 0 {
@@ -235,6 +228,37 @@ impl Told<'_> {
             span.failed = Some(self.summary.error.clone().unwrap_or_default());
         }
         Some(span)
+    }
+
+    /// The attempts before it, each on a connection that turned out to be closed before anything was sent: a span for each, as the conventions
+    /// have it. They took no time that anybody measured.
+    fn unsent(&self) -> impl Iterator<Item = Span> {
+        let sent = self.exchange.sent_after;
+        let attempts = sent.map_or(0, |_| self.exchange.resent);
+        (0..attempts).map(move |number| {
+            let at = sent.unwrap_or_default();
+            let mut span = self.request(trace::span(), at, at);
+            if number > 0 {
+                span.put("http.request.resend_count", u64::from(number));
+            }
+            span.put("error.type", "connection_closed");
+            span.failed = Some(String::from("the connection had closed"));
+            span
+        })
+    }
+
+    /// A request to the upstream.
+    fn request(&self, id: SpanId, from: Duration, to: Duration) -> Span {
+        let held = self.exchange.stage(Stage::Sent);
+        let method = held.and_then(|held| held.method.clone());
+        let method = method.unwrap_or_else(|| self.exchange.method.clone());
+        let mut span = self.child(id, method.to_string(), from, to);
+        span.put("http.request.method", method.as_str());
+        if let Some(url) = self.url(Stage::Sent) {
+            server(&mut span, &url);
+            span.put("url.full", url.as_str());
+        }
+        span
     }
 
     /// The URL of a stage, without the profile's key.
