@@ -155,7 +155,7 @@ NUMBER = r"(?<![\w.])\$?\d[\d,]*(?:\.\d+)?"
 
 
 def mask(line):
-    line = re.sub(r"\b(?=[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]*\d)[0-9A-HJKMNP-TV-Z]{10}\b|\b(?=[a-z]*\d)[0-9a-hjkmnp-tv-z]{10}\b", "<id>", line)
+    line = re.sub(r"\b(?=[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]*\d)[0-9A-HJKMNP-TV-Z]{10}\b|\b[0-9a-hjkmnp-tv-z]{10}\b", "<id>", line)
     for kind, units in UNITS.items():
         line = re.sub(rf"{NUMBER}\s?(?:{units})(?![\w/])", f"<{kind}>", line)
     line = re.sub(rf"{NUMBER}(?![\w])", "<number>", line)
