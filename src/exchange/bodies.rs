@@ -1,6 +1,6 @@
 //! The bodies of an exchange's stages, as they are shown.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use serde_json::Value;
 
@@ -190,43 +190,53 @@ impl<'a> Bodies<'a> {
     /// Puts a stage's body in.
     pub(super) fn put(&self, held: &Held, told: &mut StageTold) {
         told.size = size(self.exchange, &held.body);
-        let answer = matches!(held.stage, Stage::Received | Stage::Returned);
-        if self.split && answer {
-            told.set_body(WITHHELD.as_bytes());
-            told.truncated = true;
-            return;
-        }
-        if let Body::Same(stage) = &held.body {
+        if let Body::Same(stage) = &held.body
+            && !self.withholds(held)
+        {
             told.same_as = Some(stage.name().into());
             told.truncated = bytes(self.exchange, &held.body).1;
             return;
         }
-        let (body, cut) = bytes(self.exchange, &held.body);
+        let (body, cut) = self.shown(held);
+        told.set_body(&body);
         told.truncated = cut;
+    }
+
+    /// What is shown of a stage's body, and whether that is not all.
+    pub(super) fn shown(&self, held: &Held) -> (Vec<u8>, bool) {
+        if self.withholds(held) {
+            return (WITHHELD.into(), true);
+        }
+        let (body, cut) = bytes(self.exchange, &held.body);
         let Ok(text) = std::str::from_utf8(&body) else {
-            self.put_bytes(&body, told);
-            return;
+            return (self.shown_bytes(body, cut), cut);
         };
         let shown = if cut {
             self.redactor.redact_cut(text)
         } else {
             self.redactor.redact(text)
         };
-        match self.own_key(&shown) {
-            Some(hidden) => told.set_body(hidden.as_bytes()),
-            None => told.set_body(shown.as_bytes()),
-        }
+        let hidden = self.own_key(&shown);
+        let hidden = hidden.or(match shown {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text),
+        });
+        (hidden.map_or(body, String::into_bytes), cut)
+    }
+
+    /// An answer whose events give a secret away.
+    fn withholds(&self, held: &Held) -> bool {
+        self.split && matches!(held.stage, Stage::Received | Stage::Returned)
     }
 
     /// A body that is no text; or text that was cut inside a character.
-    fn put_bytes(&self, body: &[u8], told: &mut StageTold) {
-        let text = String::from_utf8_lossy(body);
+    fn shown_bytes(&self, body: Vec<u8>, cut: bool) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&body);
         let shown = self.redactor.redact(&text);
-        if told.truncated && body.utf8_chunks().count() == 1 || shown != text {
-            told.set_body(shown.as_bytes());
-        } else {
-            told.set_body(body);
+        if cut && body.utf8_chunks().count() == 1 || shown != text {
+            return shown.into_owned().into_bytes();
         }
+        body
     }
 
     /// A body without what the client put where the profile's key goes.

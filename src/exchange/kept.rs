@@ -11,9 +11,6 @@ use crate::llm::{ChatResponse, Event, Kind, Part};
 /// Most bytes of one body, or of one collected text, that an exchange keeps.
 pub const MOST: usize = 1 << 20;
 
-/// Bodies up to this length are copied where they are kept for long.
-const SMALL: usize = 64 << 10;
-
 /// A body, as far as it is kept.
 #[derive(Clone, Default)]
 pub struct Kept {
@@ -22,7 +19,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Keeps `body`: shared where it is small, else a copy of its beginning, so that a large one is not held until the exchange ends.
+    /// Keeps `body`, of which whoever read it made a piece of memory of its own: shared where it is small, else a copy of its beginning, so that a
+    /// large one is not held until the exchange ends.
     #[must_use]
     pub fn of(body: &Bytes) -> Kept {
         let bytes = match body.get(..MOST) {
@@ -31,18 +29,6 @@ impl Kept {
         };
         Kept {
             bytes,
-            whole: body.len(),
-        }
-    }
-
-    /// The same, for as long as a record lives: a small body is copied out of the buffer that it was read into.
-    #[must_use]
-    pub(super) fn copied(body: &Bytes) -> Kept {
-        if body.len() > SMALL {
-            return Kept::of(body);
-        }
-        Kept {
-            bytes: Bytes::copy_from_slice(body),
             whole: body.len(),
         }
     }

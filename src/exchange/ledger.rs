@@ -24,6 +24,7 @@ use super::{
     recorder::Recorder,
     redact::Redactor,
     render,
+    stages::Stage,
     told::{Detail, Notice, Summary, What},
     trace::Tracing,
 };
@@ -462,6 +463,35 @@ impl Ledger {
         }
     }
 
+    /// The body of one stage of the exchange of this very id, without secrets: as far as it came, and if it is kept and is text.
+    #[must_use]
+    pub fn body(&self, id: &str, stage: &str) -> Option<String> {
+        let stage = Stage::ALL.into_iter().find(|one| one.name() == stage)?;
+        let redactor = self.redactor();
+        let shown = |exchange: &Exchange| {
+            let body = render::body_of(exchange, stage, &redactor)?;
+            String::from_utf8(body).ok()
+        };
+        let is_it = |(one, _): &(&ExchangeId, &Arc<Live>)| one.as_str() == id;
+        let live = lock(&self.live)
+            .iter()
+            .find(is_it)
+            .map(|(_, live)| Arc::clone(live));
+        let live = live.as_ref().map(|live| live.lock());
+        match live.filter(|exchange| !exchange.is_done()) {
+            Some(exchange) => shown(&exchange),
+            None => shown(&*self.ended(id)?),
+        }
+    }
+
+    /// The one of this very id that ended.
+    fn ended(&self, id: &str) -> Option<Arc<Exchange>> {
+        let done = lock(&self.done);
+        let mut youngest_first = done.keys().rev();
+        let found = youngest_first.find(|key| key.id.as_str() == id)?;
+        done.whole(found.number)
+    }
+
     /// An exchange that ended with all that it holds; nothing if it was forgotten meanwhile.
     fn unpacked(&self, number: u64) -> Option<Arc<Exchange>> {
         lock(&self.done).whole(number)
@@ -490,14 +520,9 @@ impl Ledger {
     /// Whether what a filter looks for is in the texts of an exchange that ended.
     #[must_use]
     pub fn mentions(&self, id: &str, filter: &Filter) -> bool {
-        let found = {
-            let done = lock(&self.done);
-            let mut youngest_first = done.keys().rev();
-            youngest_first.find(|key| key.id.as_str() == id)
-        };
         let redactor = self.redactor();
-        let found = found.and_then(|found| self.unpacked(found.number));
-        found.is_some_and(|found| render::finds(&found, filter, &redactor))
+        self.ended(id)
+            .is_some_and(|found| render::finds(&found, filter, &redactor))
     }
 
     /// What the server counts, in Prometheus' text format.

@@ -568,9 +568,9 @@ fn whole(exchange: &Exchange, stage: Stage, body: &Bytes, full: bool) -> Body {
             {
                 Body::Same(*first)
             }
-            _ => Body::Whole(Kept::copied(body)),
+            _ => Body::Whole(Kept::of(body)),
         },
-        _ => Body::Whole(Kept::copied(body)),
+        _ => Body::Whole(Kept::of(body)),
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Redactor {
     longest: usize,
     /// Of each byte, whether one of them begins with it.
     first: Vec<bool>,
+    sieve: Sieve,
     automaton: Option<AhoCorasick>,
 }
 
@@ -60,6 +61,7 @@ impl Redactor {
         Redactor {
             longest: patterns.iter().map(Vec::len).max().unwrap_or_default(),
             first: (0..=u8::MAX).map(begins).collect(),
+            sieve: Sieve::of(&patterns),
             patterns,
             automaton,
         }
@@ -148,11 +150,12 @@ impl Redactor {
             // No automaton of these values could be built: what cannot be searched is not shown.
             return std::iter::once(0..text.len()).collect();
         };
-        // Overlapping matches: a value that begins inside another one must not leave its tail behind.
-        let mut found: Vec<(usize, usize)> = automaton
-            .find_overlapping_iter(text)
-            .map(|found| (found.start(), found.end()))
-            .collect();
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        if self.sieve.catches(text.as_bytes()) {
+            // Overlapping matches: a value that begins inside another one must not leave its tail behind.
+            let matches = automaton.find_overlapping_iter(text);
+            found.extend(matches.map(|found| (found.start(), found.end())));
+        }
         if partial > 0 {
             found.push((text.floor_char_boundary(text.len() - partial), text.len()));
         }
@@ -175,6 +178,89 @@ impl Redactor {
         }
         Cow::Owned(self.cut(text, 0..text.len(), &found))
     }
+}
+
+/// Tells quickly of most texts that none of the values is in them.
+///
+/// All that is kept is searched, most of it several times, and next to none of it holds a value: the automaton, which reads each byte, took a
+/// fifth of what recording costs. This looks at every sixth byte or so (Wu and Manber's way): three bytes that are nowhere in the first eight
+/// of any value say that none begins there or just before.
+struct Sieve {
+    /// By a hash of three bytes: how far the next value can begin at the nearest.
+    skips: Vec<u8>,
+    /// The first bytes of each value, sorted.
+    heads: Vec<u64>,
+    /// A value is shorter than that.
+    short: bool,
+}
+
+/// Bytes of a value that are looked at, and of them those that decide how far to go on.
+const HEAD: usize = size_of::<u64>();
+const BLOCK: usize = 3;
+
+/// How many hashes of blocks there are.
+const HASHES: usize = 1 << 12;
+
+impl Default for Sieve {
+    fn default() -> Sieve {
+        Sieve::of(&[])
+    }
+}
+
+impl Sieve {
+    fn of(patterns: &[Vec<u8>]) -> Sieve {
+        let farthest = HEAD - BLOCK;
+        let mut skips = vec![u8::try_from(farthest + 1).unwrap_or(1); HASHES];
+        let mut heads = Vec::new();
+        for pattern in patterns {
+            let Some(head) = pattern.first_chunk::<HEAD>() else {
+                continue;
+            };
+            let head = folded(*head);
+            heads.push(head);
+            for place in 0..=farthest {
+                let block = head >> (8 * place);
+                if let Some(skip) = skips.get_mut(hash(block)) {
+                    *skip = (*skip).min(u8::try_from(farthest - place).unwrap_or_default());
+                }
+            }
+        }
+        heads.sort_unstable();
+        Sieve {
+            skips,
+            heads,
+            short: patterns.iter().any(|pattern| pattern.len() < HEAD),
+        }
+    }
+
+    /// Whether a value may be in this text; if not, none is.
+    fn catches(&self, text: &[u8]) -> bool {
+        if self.short {
+            return true;
+        }
+        let mut rest = text;
+        while let Some(window) = rest.first_chunk::<HEAD>() {
+            let window = folded(*window);
+            let last = window >> (8 * (HEAD - BLOCK));
+            let skip = self.skips.get(hash(last)).copied().unwrap_or_default();
+            if skip == 0 && self.heads.binary_search(&window).is_ok() {
+                return true;
+            }
+            rest = rest.get(usize::from(skip.max(1))..).unwrap_or_default();
+        }
+        false
+    }
+}
+
+/// Bytes that are the same for letters of either case; the first is the lowest.
+fn folded(bytes: [u8; HEAD]) -> u64 {
+    u64::from_le_bytes(bytes) | u64::from_le_bytes([0x20; HEAD])
+}
+
+/// The place of the lowest three bytes among [`HASHES`].
+fn hash(block: u64) -> usize {
+    let mixed = (block & 0xff_ffff).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> 52).unwrap_or_default() & (HASHES - 1)
 }
 
 /// The ways in which a body can hold `value`.
@@ -302,6 +388,45 @@ mod tests {
         let redactor = Redactor::new(["aaaabbbb", "bbbbcccc"]);
         assert_eq!(redactor.redact("xaaaabbbbccccx"), "x***x");
         assert_eq!(redactor.redact("aaaabbbbaaaabbbb"), "***");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_sieve_lets_nothing_through(
+            values in proptest::collection::vec("[a-cA-C/é]{8,12}", 1..5),
+            words in proptest::collection::vec("[a-cA-C/é \"]{0,9}", 0..20),
+            place in 0usize..20,
+        ) {
+            let redactor = Redactor::new(values.iter().map(String::as_str));
+            let mut words = words;
+            let value = values[place % values.len()].clone();
+            words.insert(place.min(words.len()), value);
+            for text in [words.concat(), words.concat().to_ascii_uppercase()] {
+                let found = redactor.automaton.as_ref().unwrap().is_match(&text);
+                assert!(found && redactor.sieve.catches(text.as_bytes()), "{text}");
+                assert!(!redactor.ranges(&text).is_empty());
+            }
+            let others: String = words.concat().replace(['a', 'A'], "x");
+            let automaton = redactor.automaton.as_ref().unwrap();
+            assert_eq!(redactor.ranges(&others).is_empty(), !automaton.is_match(&others));
+        }
+    }
+
+    #[test]
+    fn ordinary_text_is_not_caught() {
+        let redactor =
+            Redactor::new(["Bearer sk-ant-api03-0123456789abcdef", "AIzaSyA-0123456789"]);
+        let text = "the quick brown fox jumps over the lazy dog, sk- and AIza, ".repeat(100);
+        assert!(!redactor.sieve.catches(text.as_bytes()));
+        assert!(!redactor.sieve.catches(b""));
+        assert!(
+            redactor
+                .sieve
+                .catches((text + "xAIZASYA-0123456789").as_bytes())
+        );
+        let cut = Redactor::new(["12345678"]);
+        assert!(cut.sieve.catches(b"12345678"));
+        assert!(!cut.sieve.catches(b"1234567"));
     }
 
     #[test]

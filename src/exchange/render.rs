@@ -77,20 +77,21 @@ pub(super) fn wanted(
 
 /// Whether what is looked for is in the prompt or in the answer.
 pub(super) fn finds(exchange: &Exchange, filter: &Filter, redactor: &Redactor) -> bool {
-    let (prompt, answer) = texts(exchange, redactor);
+    let said = parts(exchange, redactor);
+    let (prompt, answer) = texts(exchange, &said.parts, redactor);
     filter.finds(&prompt) || filter.finds(&answer)
 }
 
-/// All texts of the request, and of the answer.
-pub(super) fn texts(exchange: &Exchange, redactor: &Redactor) -> (String, String) {
+/// All texts of the request, and of the answer, of which these are the parts.
+fn texts(exchange: &Exchange, parts: &[PartTold], redactor: &Redactor) -> (String, String) {
     let asked = bodies::request(exchange).unwrap_or_default();
     let prompt = Prompt::of(&asked);
     let mut answer = String::new();
-    for part in parts(exchange, redactor).parts {
+    for part in parts {
         if !answer.is_empty() {
             answer.push('\n');
         }
-        answer.extend(part.name);
+        answer.push_str(part.name.as_deref().unwrap_or_default());
         answer.push_str(&part.text);
     }
     (redactor.redact(prompt.text()).into_owned(), answer)
@@ -98,12 +99,22 @@ pub(super) fn texts(exchange: &Exchange, redactor: &Redactor) -> (String, String
 
 /// An exchange as the history keeps it.
 pub(super) fn kept(exchange: &Exchange, redactor: &Redactor) -> Kept {
-    let (prompt, answer) = texts(exchange, redactor);
+    let detail = detail(exchange, None, redactor);
+    let (prompt, answer) = texts(exchange, &detail.rest.parts, redactor);
     Kept {
-        detail: detail(exchange, None, redactor),
+        detail,
         prompt,
         answer,
     }
+}
+
+/// The body of one stage, as it is shown.
+pub(super) fn body_of(exchange: &Exchange, stage: Stage, redactor: &Redactor) -> Option<Vec<u8>> {
+    let held = exchange.stage(stage)?;
+    // An answer can give a secret away that its events spell together.
+    let answers = matches!(stage, Stage::Received | Stage::Returned);
+    let split = answers && parts(exchange, redactor).split;
+    Some(Bodies::new(exchange, redactor, split).shown(held).0)
 }
 
 /// The summary of an exchange, which is under way if `live`.

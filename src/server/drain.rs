@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -39,8 +39,10 @@ struct Open {
 impl Connections {
     /// Runs a connection to its end, or until the server has no patience left. `drain` asks it to end once the exchange under way is over.
     /// `here` is its place.
-    pub(super) async fn run<C: Future>(here: Here, connection: C, drain: impl Fn(Pin<&mut C>)) {
-        let mut connection = pin!(connection);
+    pub(super) async fn run<C>(here: Here, mut connection: C, drain: impl Fn(&mut C))
+    where
+        C: Future<Output = ()> + Unpin,
+    {
         let mut known = false;
         let mut asked = false;
         poll_fn(|cx| {
@@ -52,12 +54,11 @@ impl Connections {
                 CUT => return Poll::Ready(()),
                 DRAINING if !asked => {
                     asked = true;
-                    drain(connection.as_mut());
+                    drain(&mut connection);
                 }
                 _ => {}
             }
-            // An error here is the client's: it hung up, or spoke no HTTP. It was answered where it could be.
-            connection.as_mut().poll(cx).map(|_| ())
+            Pin::new(&mut connection).poll(cx)
         })
         .await;
     }
@@ -163,7 +164,7 @@ mod tests {
     }
 
     impl Fake {
-        fn drain(mut self: Pin<&mut Self>) {
+        fn drain(&mut self) {
             self.asked = Some(Box::pin(sleep(self.patience)));
         }
     }

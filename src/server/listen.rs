@@ -1,14 +1,10 @@
 //! Accepts connections, and lets those that are busy end when the server stops.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,12 +15,10 @@ use super::{
     drain::Connections,
     guarded::{self, Guarded, guarded},
     socket::{Socket, Traffic, UnderWay},
+    speech::{Answers, Connection, HEADERS, Speech},
     workers::Workers,
 };
 use crate::transport::{Body, BoxError};
-
-/// What hyper takes of headers, unless it is told otherwise.
-const HEADERS: usize = 100;
 
 /// After an accept that failed for want of file descriptors or memory: others have to end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -79,29 +73,6 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
-    /// What serves connections within these limits. Time is for [`Socket`] to watch: hyper has one limit for heads and idleness.
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(self.max_header_size);
-        // With a number of its own, hyper asks for memory for each request's headers.
-        if self.max_headers != HEADERS {
-            builder.http1().max_headers(self.max_headers);
-        }
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(30))
-            .max_header_list_size(u32::try_from(self.max_header_size).unwrap_or(u32::MAX))
-            .max_concurrent_streams(1024);
-        builder
-    }
-}
-
 /// A listener, bound and not accepting yet.
 #[derive(Debug)]
 pub struct Listening {
@@ -141,7 +112,7 @@ impl Listening {
         stop: CancellationToken,
         stopping: impl FnOnce(),
     ) -> usize {
-        let builder = Arc::new(terms.builder());
+        let speech = Arc::new(Speech::new(&terms));
         let terms = Arc::new(terms);
         let connections = Arc::<Connections>::default();
         let mut places = Places::new(terms.max_connections);
@@ -153,17 +124,14 @@ impl Listening {
             let Some((stream, peer, place)) = accepted else {
                 continue;
             };
-            let (builder, service) = (Arc::clone(&builder), Arc::clone(&service));
+            let (speech, service) = (Arc::clone(&speech), Arc::clone(&service));
             let terms = Arc::clone(&terms);
             let here = connections.enter();
             let one = async move |stream: TcpStream| {
                 let traffic = Arc::<Traffic>::default();
                 let answer = answering(service, peer, Arc::clone(&traffic));
-                let socket = TokioIo::new(Socket::new(stream, traffic, terms));
-                let connection = builder.serve_connection(socket, answer);
-                let drain =
-                    |connection: Pin<&mut _>| auto::Connection::graceful_shutdown(connection);
-                Connections::run(here, connection, drain).await;
+                let connection = speech.serve(Socket::new(stream, traffic, terms), answer);
+                Connections::run(here, connection, Connection::drain).await;
                 drop(place);
             };
             let Some(workers) = workers else {
@@ -259,12 +227,7 @@ fn answering<S: Service>(
     service: Arc<S>,
     peer: Peer,
     traffic: Arc<Traffic>,
-) -> impl hyper::service::Service<
-    Request<Incoming>,
-    Response = http::Response<Guarded>,
-    Error = Infallible,
-    Future: Send,
-> + Send {
+) -> impl Answers + Send {
     service_fn(move |request: Request<Incoming>| {
         let service = Arc::clone(&service);
         let under_way = UnderWay::new(&traffic);
@@ -276,7 +239,7 @@ fn answering<S: Service>(
             request.extensions_mut().insert(peer);
             let answer = guarded(service.call(request)).await;
             let response = answer.unwrap_or_else(|| super::app::refuse(guarded::fault()));
-            Ok::<_, Infallible>(response.map(|body| Guarded::new(body, under_way)))
+            Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, under_way)))
         }
     })
 }

@@ -19,6 +19,7 @@ mod reload;
 mod router;
 mod served;
 mod socket;
+mod speech;
 mod ui;
 mod wait;
 mod workers;

@@ -21,9 +21,8 @@ use tokio::{
 use super::{listen::Terms, wait::Wait};
 use crate::dialect::{Fault, Ingress, openai_chat::OpenAiChat};
 
-/// The first bytes of HTTP/2 with prior knowledge, so many of them as no other request begins with; and how many there are.
-const H2: &[u8] = b"PRI";
-const H2_LENGTH: usize = 24;
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
+const H2: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long what a refused client still sends is read: a connection that closes over unread bytes is reset, and the client would see that
 /// instead of the answer.
@@ -57,9 +56,10 @@ pub(super) struct Socket<S = TcpStream> {
     stream: S,
     traffic: Arc<Traffic>,
     terms: Arc<Terms>,
-    /// The first bytes that came, and how many came in all, up to [`H2_LENGTH`].
+    /// The first bytes that came, how many, and how many of them are still to be given to who reads.
     first: [u8; H2.len()],
     count: usize,
+    ahead: usize,
     /// Requests that had begun when it was looked at last.
     begun: usize,
     /// Some of another request has come, and hyper has not made one of it.
@@ -82,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             terms,
             first: [0; H2.len()],
             count: 0,
+            ahead: 0,
             begun: 0,
             in_head: false,
             reads: Wait::default(),
@@ -105,17 +106,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn is_h2(&self) -> bool {
-        self.first == *H2 && self.count == H2_LENGTH
+        self.first == H2
+    }
+
+    /// Whether the client speaks HTTP/2 with prior knowledge. What is read for that comes again with the first read after it.
+    pub(super) fn poll_is_h2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.count < H2.len()
+            && H2
+                .iter()
+                .zip(&self.first)
+                .take(self.count)
+                .all(|(a, b)| a == b)
+        {
+            let mut bytes = [0; H2.len()];
+            let mut buffer = ReadBuf::new(bytes.get_mut(self.count..).unwrap_or_default());
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                break;
+            }
+        }
+        self.ahead = self.count;
+        Poll::Ready(Ok(self.is_h2()))
+    }
+
+    /// Gives what was read ahead.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let from = self.count - self.ahead;
+        let length = self.ahead.min(buffer.remaining());
+        buffer.put_slice(self.first.get(from..from + length).unwrap_or_default());
+        self.ahead -= length;
     }
 
     /// Bytes came.
     fn came(&mut self, bytes: &[u8]) {
-        if self.count < H2_LENGTH {
+        if self.count < H2.len() && self.ahead == 0 {
             let places = self.first.iter_mut().skip(self.count);
             for (place, byte) in places.zip(bytes) {
                 *place = *byte;
             }
-            self.count = (self.count + bytes.len()).min(H2_LENGTH);
+            self.count = (self.count + bytes.len()).min(H2.len());
         }
         if !self.is_busy() && !self.in_head && !self.is_h2() {
             self.in_head = true;
@@ -205,7 +234,10 @@ impl Terms {
                 "the request's head is too large: it may have {} bytes (--max-header-size) and {} headers (--max-headers)",
                 self.max_header_size, self.max_headers
             ),
-            StatusCode::URI_TOO_LONG => "the request's URL is too long".to_owned(),
+            // hyper's own limit; how much of the head is there when it looks decides which of the two is told.
+            StatusCode::URI_TOO_LONG => {
+                "the request's URL is too long: it may have 65534 bytes".to_owned()
+            }
             _ => "this is no HTTP request".to_owned(),
         };
         let body = OpenAiChat.encode_fault(&Fault::invalid(status.as_u16(), message));
@@ -227,8 +259,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         if this.over {
             return Poll::Ready(Ok(()));
         }
+        // What follows it comes in the same read.
+        let ahead = this.ahead > 0;
+        if ahead {
+            this.give(buffer);
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if ahead && !matches!(polled, Poll::Ready(Ok(()))) {
+            return Poll::Ready(Ok(()));
+        }
         if polled.is_pending() {
             return this.waits(cx);
         }
@@ -294,5 +334,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                 _ => return Poll::Ready(Ok(())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// What a connection is taken for that sends these pieces, and what is read from it then.
+    async fn heard(pieces: &[&[u8]]) -> (bool, Vec<u8>) {
+        let (mut client, server) = duplex(1024);
+        let mut socket = Socket::new(server, Arc::default(), Arc::default());
+        let sending = async {
+            for piece in pieces {
+                client.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(client);
+        };
+        let reading = async {
+            let is_h2 = poll_fn(|cx| socket.poll_is_h2(cx)).await.unwrap();
+            let mut read = Vec::new();
+            socket.read_to_end(&mut read).await.unwrap();
+            (is_h2, read)
+        };
+        tokio::join!(sending, reading).1
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_tell_and_are_not_lost() {
+        let post = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n".as_slice();
+        let h2 = [&H2[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
+        for (sent, expected) in [
+            (post, false),
+            (&h2, true),
+            (&H2, true),
+            (&H2[..23], false),
+            (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n0123456789", false),
+            (b"PUT /", false),
+            (b"P", false),
+            (b"", false),
+        ] {
+            assert_eq!(heard(&[sent]).await, (expected, sent.to_vec()));
+            let bytes: Vec<&[u8]> = sent.chunks(1).collect();
+            assert_eq!(heard(&bytes).await, (expected, sent.to_vec()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_comes_with_what_follows() {
+        let (mut client, server) = duplex(1024);
+        client.write_all(&[b'x'; 100]).await.unwrap();
+        let mut socket = Socket::new(server, Arc::default(), Arc::default());
+        assert!(!poll_fn(|cx| socket.poll_is_h2(cx)).await.unwrap());
+        assert_eq!(socket.read(&mut [0; 200]).await.unwrap(), 100);
     }
 }

@@ -26,6 +26,9 @@ async fn fine() -> Upstream {
     Upstream::answering(json_response(200, completion("fine"))).await
 }
 
+/// What a client is told whose URL is longer than hyper takes.
+const TOO_LONG: &str = "the request's URL is too long: it may have 65534 bytes";
+
 /// An answer after which the connection closes.
 async fn last_reply(client: Client) -> Reply {
     let reply = client.reply().await.clean().await;
@@ -310,9 +313,12 @@ async fn heads_over_the_limits_are_refused_by_name() {
         .await
         .fails_with(431, words);
     let long = Ask::get(&format!("/_aiproxy/health?{}", "x".repeat(70_000)));
-    last_reply(long.send(&server).await)
-        .await
-        .fails_with(431, words);
+    // Its URL alone is too long, too: what came first when it was looked at decides.
+    let reply = last_reply(long.send(&server).await).await;
+    match reply.status {
+        414 => reply.fails_with(414, TOO_LONG),
+        _ => reply.fails_with(431, words),
+    }
     let many = (0..101).fold(Ask::get("/_aiproxy/health"), |ask, number| {
         ask.header(&format!("x-{number}"), "1")
     });
@@ -359,7 +365,7 @@ async fn the_limits_of_heads_are_flags() {
     let long = Ask::get(&format!("/_aiproxy/health?{}", "x".repeat(70_000)));
     last_reply(long.send(&server).await)
         .await
-        .fails_with(414, "the request's URL is too long");
+        .fails_with(414, TOO_LONG);
     let world = crate::support::World::new();
     for (flag, value, words) in [
         ("--max-header-size", "100", "it is not within 8192 and"),

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::bad_query;
 use crate::{
     exchange::{
-        Filter, Found, Heard, Ledger, Listener, Redactor, flag,
+        Filter, Heard, Ledger, Listener, Redactor, flag,
         told::{Notice, What},
     },
     transport::{Body, BoxError},
@@ -267,12 +267,8 @@ impl Reader {
 
     /// Puts a stage's body in, which notices do not carry.
     fn put_body(&self, notice: &mut Notice) {
-        if let What::Stage { stage, body, .. } = &mut notice.what
-            && let Found::One(detail) = self.ledger.find(&notice.exchange)
-        {
-            *body = detail
-                .body(stage)
-                .and_then(|bytes| String::from_utf8(bytes).ok());
+        if let What::Stage { stage, body, .. } = &mut notice.what {
+            *body = self.ledger.body(&notice.exchange, stage);
         }
     }
 }
