@@ -25,7 +25,7 @@ use super::{
     redact::Redactor,
     render,
     stages::Stage,
-    told::{Detail, Notice, Summary, What},
+    told::{Found, Notice, Summary, What},
     trace::Tracing,
 };
 
@@ -70,8 +70,10 @@ pub struct Ledger {
     tracing: Option<Tracing>,
     /// Most bytes of exchanges that are kept; 0 if none are.
     memory: usize,
-    /// Bytes that all of them hold.
-    held: AtomicUsize,
+    /// Bytes that those under way hold, and those that ended. Apart: more than fits, for the moment until the oldest has gone, is no reason to
+    /// keep less of those under way.
+    live_bytes: AtomicUsize,
+    done_bytes: AtomicUsize,
     live: Mutex<HashMap<ExchangeId, Arc<Live>>>,
     done: Mutex<Done>,
     bus: Arc<Bus>,
@@ -83,17 +85,6 @@ pub struct Ledger {
 struct Secrets {
     values: VecDeque<SecretString>,
     redactor: Option<Arc<Redactor>>,
-}
-
-/// What an id leads to.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// This one.
-    One(Box<Detail>),
-    /// Several begin so.
-    Many(Vec<String>),
-    /// Nothing.
-    None,
 }
 
 impl fmt::Debug for Ledger {
@@ -157,7 +148,7 @@ impl Ledger {
     }
 
     pub(super) fn begin(&self, id: ExchangeId, live: &Arc<Live>) {
-        self.held.fetch_add(BARE, Ordering::Relaxed);
+        self.live_bytes.fetch_add(BARE, Ordering::Relaxed);
         lock(&self.live).insert(id, Arc::clone(live));
     }
 
@@ -196,7 +187,13 @@ impl Ledger {
 
     /// Whether those under way alone are more than may be kept.
     pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.memory
+        self.live_bytes.load(Ordering::Relaxed) > self.memory
+    }
+
+    /// Whether all together are.
+    fn is_over(&self) -> bool {
+        let live = self.live_bytes.load(Ordering::Relaxed);
+        live.saturating_add(self.done_bytes.load(Ordering::Relaxed)) > self.memory
     }
 
     /// An exchange holds so many bytes more. They are counted once they are many.
@@ -216,26 +213,25 @@ impl Ledger {
         let weight = exchange.weight();
         let before = exchange.held;
         exchange.held = weight;
-        let held = if weight >= before {
-            let grown = weight - before;
-            self.held.fetch_add(grown, Ordering::Relaxed) + grown
+        if weight >= before {
+            self.live_bytes
+                .fetch_add(weight - before, Ordering::Relaxed);
         } else {
-            self.held.fetch_sub(before - weight, Ordering::Relaxed)
-        };
-        if held > self.memory {
-            self.forget();
+            self.live_bytes
+                .fetch_sub(before - weight, Ordering::Relaxed);
         }
+        self.forget();
     }
 
     /// Forgets the oldest that ended, until all fit or none is left.
     fn forget(&self) {
-        while self.held.load(Ordering::Relaxed) > self.memory {
+        while self.is_over() {
             // Freeing takes longer than forgetting: others need not wait for it.
             let oldest = lock(&self.done).forget();
             let Some((weight, _freed)) = oldest else {
                 break;
             };
-            self.held.fetch_sub(weight, Ordering::Relaxed);
+            self.done_bytes.fetch_sub(weight, Ordering::Relaxed);
         }
     }
 
@@ -250,27 +246,28 @@ impl Ledger {
         *closed = seq;
         let id = exchange.id;
         let before = BARE + exchange.held;
-        let now = self.hand_on(exchange);
-        self.held.fetch_add(now, Ordering::Relaxed);
-        self.held.fetch_sub(before, Ordering::Relaxed);
+        self.hand_on(exchange);
+        self.live_bytes.fetch_sub(before, Ordering::Relaxed);
         lock(&self.live).remove(&id);
-        if self.captures() && self.is_full() {
+        if self.captures() {
             self.forget();
         }
     }
 
-    /// Tells whoever wants an exchange that ended, and keeps it: how many bytes that takes. What is left behind says that it is done: whoever
-    /// looks, looks among those that ended.
-    fn hand_on(&self, exchange: &mut Exchange) -> usize {
+    /// Tells whoever wants an exchange that ended, and keeps it. What is left behind says that it is done: whoever looks, looks among those that
+    /// ended.
+    fn hand_on(&self, exchange: &mut Exchange) {
         let weight = exchange.held;
         let mut observers = self.observers.iter();
         if !observers.any(|observer| observer.wants(exchange)) {
             if !self.captures() {
-                return 0;
+                return;
             }
+            let mut done = lock(&self.done);
             // A copy: what it is made of is used again by the next request.
-            if let Some(length) = lock(&self.done).copy(exchange, weight) {
-                return length;
+            if let Some(length) = done.copy(exchange, weight) {
+                self.done_bytes.fetch_add(length, Ordering::Relaxed);
+                return;
             }
         }
         let husk = exchange.husk();
@@ -282,14 +279,16 @@ impl Ledger {
             }
         }
         if !self.captures() {
-            return 0;
+            return;
         }
         if let Some(own) = Arc::get_mut(&mut exchange) {
             own.shrink();
         }
         let mut done = lock(&self.done);
         let copied = done.copy(&exchange, weight);
-        copied.unwrap_or_else(|| done.take(exchange, weight))
+        let length = copied.unwrap_or_else(|| done.take(exchange, weight));
+        // Before anybody can forget it.
+        self.done_bytes.fetch_add(length, Ordering::Relaxed);
     }
 
     /// Counts an exchange that ended.

@@ -10,6 +10,17 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::llm::Usage;
 
+/// What an id leads to.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// This one.
+    One(Box<Detail>),
+    /// Several begin so.
+    Many(Vec<String>),
+    /// Nothing.
+    None,
+}
+
 /// One exchange in a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

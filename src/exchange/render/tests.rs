@@ -224,6 +224,35 @@ fn trap_2_14_the_oldest_go_where_memory_ends() {
 }
 
 #[test]
+fn trap_2_14_what_is_under_way_is_kept_while_the_oldest_go() {
+    let ledger = Ledger::keeping(Vec::new(), 256 << 10);
+    let body = Bytes::from("x".repeat(2000));
+    // Several at once, and the memory full all the time.
+    let work = || {
+        let (method, headers) = (Method::POST, HeaderMap::new());
+        for _ in 0..5000 {
+            let mut recorder = ledger.open("p".into());
+            recorder.stage(Stage::Client, &body, || Head {
+                method: Some(&method),
+                url: Some(Address::Text("/".into())),
+                status: None,
+                headers: &headers,
+                secrets: Vec::new(),
+            });
+            assert_eq!(recorder.copy().body(Stage::Client).unwrap(), *body);
+            recorder.close();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(work);
+        }
+    });
+    let (listed, _) = ledger.list(&Filter::default(), 1000);
+    assert!((50..150).contains(&listed.len()), "{}", listed.len());
+}
+
+#[test]
 fn pages_follow_each_other() {
     let ledger = Ledger::keeping(Vec::new(), MEMORY);
     let ids: Vec<String> = (0..5).map(|_| streamed(&ledger, &["x"])).collect();
