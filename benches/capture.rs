@@ -1,11 +1,11 @@
 //! What seeing costs: CPU time of the server's own threads for each request and for each streamed chunk, with the record of exchanges off, on, read by
 //! `tail`, and written to disk.
 //!
-//!     cargo bench --bench capture -- [ROUNDS] [REQUESTS] [KIND,KIND]
+//!     cargo bench --bench capture -- [ROUNDS] [REQUESTS] [KIND,KIND] [TURNS OF STREAMS]
 //!
 //! Times differ from run to run on a machine that does other things, too. Instructions do not:
 //!
-//!     valgrind --tool=callgrind --separate-threads=yes target/release/deps/capture-... 1 500 off
+//!     valgrind --tool=callgrind --separate-threads=yes target/release/deps/capture-... 1 500 off 0
 //!
 //! Client, server and upstream run in this process, over loopback sockets, each on threads of its own; only the server's are counted. Every round
 //! measures all kinds, a little of each in turn; the table shows medians, and that of the rounds' differences.
@@ -78,7 +78,7 @@ fn main() {
     // `cargo test --all-targets` runs benchmarks too: then it is enough that they work.
     let measures = !args.is_empty() || std::env::args().any(|arg| arg == "--bench");
     let requests_a_round = number(1).unwrap_or(if measures { REQUESTS } else { CONNECTIONS });
-    let stream_turns = if measures { STREAM_TURNS } else { 1 };
+    let stream_turns = number(3).unwrap_or(if measures { STREAM_TURNS } else { 1 });
     let rounds = number(0).unwrap_or(if measures { 5 } else { 1 });
     let wanted = |name: &str| {
         let only = |kinds: &String| kinds.split(',').any(|kind| name.ends_with(kind));

@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     llm::{
-        ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink,
+        ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, Event, Extra, Format, Sink, Tells,
         events_of,
     },
     wire::{Frame, Framing},
@@ -38,8 +38,15 @@ pub use native::{Native, Task, any_native, native, native_default};
 pub use restore::{Restore, Restored};
 pub use steady::Steady;
 
+impl<E: Egress> Tells for E {
+    fn tell(&self, body: &[u8], sink: &mut dyn Sink) {
+        // Where it ends is what was told before, too.
+        let _ = self.hear_response(body, sink);
+    }
+}
+
 /// A format that aiproxy sends upstream.
-pub trait Egress: Sync {
+pub trait Egress: Tells {
     /// Its name.
     fn format(&self) -> Format;
 

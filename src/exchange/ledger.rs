@@ -1,16 +1,14 @@
 //! All exchanges of a process: those under way, and the last ones that ended, under a budget of bytes that both share.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
-
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     ExchangeId,
@@ -24,6 +22,7 @@ use super::{
     recorder::Recorder,
     redact::Redactor,
     render,
+    secrets::Secrets,
     stages::Stage,
     told::{Found, Notice, Summary, What},
     trace::Tracing,
@@ -37,9 +36,6 @@ const COUNTED: usize = 4 << 10;
 
 /// What an exchange weighs beside what it keeps.
 const BARE: usize = size_of::<Exchange>() + 256;
-
-/// Most secrets whose values are looked for. Tokens of clouds change every hour: the oldest go.
-const MOST_SECRETS: usize = 1024;
 
 /// Told of every exchange that ended.
 pub trait Observer: Send + Sync {
@@ -77,14 +73,8 @@ pub struct Ledger {
     live: Mutex<HashMap<ExchangeId, Arc<Live>>>,
     done: Mutex<Done>,
     bus: Arc<Bus>,
-    secrets: RwLock<Secrets>,
+    secrets: Secrets,
     metrics: Metrics,
-}
-
-#[derive(Default)]
-struct Secrets {
-    values: VecDeque<SecretString>,
-    redactor: Option<Arc<Redactor>>,
 }
 
 impl fmt::Debug for Ledger {
@@ -138,7 +128,7 @@ impl Ledger {
     #[must_use]
     pub fn open(self: &Arc<Self>, profile: Arc<str>) -> Recorder {
         self.metrics.opened(&profile);
-        Recorder::new(Arc::clone(self), Exchange::new(profile))
+        Recorder::new(Arc::clone(self), profile)
     }
 
     /// How many records are open.
@@ -178,6 +168,16 @@ impl Ledger {
     /// Something happens: gives its number. The notice is made only if somebody listens.
     pub(super) fn tell(&self, make: impl FnOnce(u64) -> Notice) -> u64 {
         self.bus.tell(make)
+    }
+
+    /// So many things happen that nobody is told of: gives the number of the first.
+    pub(super) fn pass(&self, count: u64) -> u64 {
+        self.bus.pass(count)
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_heard(&self) -> bool {
+        self.bus.is_heard()
     }
 
     /// Whether anybody wants the provider's own bytes.
@@ -314,23 +314,7 @@ impl Ledger {
 
     /// These values are not to be shown to anybody, in whatever they turn up.
     pub(super) fn hide<'s>(&self, values: impl Iterator<Item = &'s str>) {
-        for value in values {
-            let is_known = |secrets: &Secrets| {
-                let known = secrets.values.iter();
-                known.rev().any(|known| known.expose_secret() == value)
-            };
-            if is_known(&self.secrets.read().unwrap_or_else(PoisonError::into_inner)) {
-                continue;
-            }
-            let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-            if secrets.values.len() >= MOST_SECRETS {
-                secrets.values.pop_front();
-            }
-            secrets
-                .values
-                .push_back(SecretString::from(value.to_owned()));
-            secrets.redactor = None;
-        }
+        self.secrets.hide(values);
     }
 
     /// A value that is not to be shown to anybody.
@@ -341,16 +325,7 @@ impl Ledger {
     /// What takes secrets out of texts.
     #[must_use]
     pub fn redactor(&self) -> Arc<Redactor> {
-        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(redactor) = &secrets.redactor {
-            return Arc::clone(redactor);
-        }
-        drop(secrets);
-        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        let values = secrets.values.iter().map(ExposeSecret::expose_secret);
-        let redactor = Arc::new(Redactor::new(values));
-        secrets.redactor = Some(Arc::clone(&redactor));
-        redactor
+        self.secrets.redactor()
     }
 
     /// The names of those that are under way.

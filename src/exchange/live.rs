@@ -1,12 +1,13 @@
 //! A record that is being written, as others see it.
 
 use std::{
+    cell::RefCell,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
-    Ledger,
+    ExchangeId, Ledger,
     record::Exchange,
     stages::{Body, Stage},
 };
@@ -18,7 +19,53 @@ pub struct Live {
     pub(super) state: Mutex<Exchange>,
 }
 
+thread_local! {
+    /// Those whose exchanges are over, to be used again: their memory is still in the processor's caches.
+    static SPARE: RefCell<Vec<Arc<Live>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many are kept for that, on each thread.
+const MOST_SPARE: usize = 16;
+
 impl Live {
+    /// Begins an exchange: its name, and its record.
+    pub(super) fn open(profile: Arc<str>) -> (ExchangeId, Arc<Live>) {
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        if let Some(mut live) = spare.ok().flatten()
+            && let Some(own) = Arc::get_mut(&mut live)
+            && let Ok(exchange) = own.state.get_mut()
+        {
+            exchange.begin(profile);
+            let id = exchange.id;
+            own.start = Instant::now();
+            return (id, live);
+        }
+        let exchange = Exchange::new(profile);
+        let id = exchange.id;
+        let live = Live {
+            start: Instant::now(),
+            state: Mutex::new(exchange),
+        };
+        (id, Arc::new(live))
+    }
+
+    /// An exchange is over, and nobody looks at its record any more. What it holds is let go of at once.
+    pub(super) fn reuse(mut live: Arc<Live>) {
+        let Some(own) = Arc::get_mut(&mut live) else {
+            return;
+        };
+        let Ok(exchange) = own.state.get_mut() else {
+            return;
+        };
+        exchange.clear();
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push(live);
+            }
+        });
+    }
+
     /// The record as it is now.
     pub(super) fn lock(&self) -> MutexGuard<'_, Exchange> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -20,7 +20,7 @@ pub fn is_credential(name: &HeaderName) -> bool {
 
 /// Whether a header is not to be shown: it holds credentials by its name, or one of these values. It runs on every header of every
 /// request: by the name alone, as far as that goes.
-fn is_secret(name: &HeaderName, value: &HeaderValue, secrets: &[&str]) -> bool {
+fn is_secret(name: &HeaderName, value: &HeaderValue, secrets: &[Option<&str>]) -> bool {
     let by_name = matches!(
         name.as_str(),
         "authorization"
@@ -32,27 +32,29 @@ fn is_secret(name: &HeaderName, value: &HeaderValue, secrets: &[&str]) -> bool {
             | "set-cookie"
             | "x-amz-security-token"
     );
-    by_name
-        || value.is_sensitive()
-        || !secrets.is_empty()
-            && value
-                .to_str()
-                .is_ok_and(|value| secrets.iter().any(|secret| shows(value, secret)))
+    let mut secrets = secrets.iter().flatten();
+    by_name || value.is_sensitive() || secrets.any(|secret| shows(value, secret.as_bytes()))
 }
 
 /// Whether a text gives a secret away. A short one is found in ordinary words.
-fn shows(text: &str, secret: &str) -> bool {
+fn shows(value: &HeaderValue, secret: &[u8]) -> bool {
+    let text = value.as_bytes();
     // Looking for a text that is too long to be there takes as long as for any other.
-    text.len() >= secret.len() && (text == secret || secret.len() >= 8 && text.contains(secret))
+    text.len() >= secret.len() && (text == secret || secret.len() >= 8 && contains(text, secret))
+}
+
+/// Not `str`'s own, which gets ready for texts far longer than a header's value.
+fn contains(text: &[u8], secret: &[u8]) -> bool {
+    let mut windows = text.windows(secret.len());
+    windows.any(|window| window.first() == secret.first() && window == secret)
 }
 
 /// Headers as they are shown.
 #[must_use]
-pub fn masked<'s>(headers: &HeaderMap, secrets: impl Iterator<Item = &'s str>) -> HeaderMap {
-    let secrets: Vec<&str> = secrets.collect();
+pub fn masked(headers: &HeaderMap, secrets: &[Option<&str>]) -> HeaderMap {
     let mut out = headers.clone();
     for (name, value) in &mut out {
-        if is_secret(name, value, &secrets) {
+        if is_secret(name, value, secrets) {
             *value = HeaderValue::from_static(SECRET);
         }
     }
@@ -84,9 +86,15 @@ pub struct Fields(Vec<u8>);
 impl Fields {
     /// These, without what is secret.
     #[must_use]
-    pub fn of(headers: &HeaderMap, secrets: &[&str]) -> Fields {
+    pub fn of(headers: &HeaderMap, secrets: &[Option<&str>]) -> Fields {
+        Fields::into(Vec::new(), headers, secrets)
+    }
+
+    /// The same, in memory that was used before.
+    pub(super) fn into(mut text: Vec<u8>, headers: &HeaderMap, secrets: &[Option<&str>]) -> Fields {
+        text.clear();
         // About what a header takes: to add them up would take as long as to copy them.
-        let mut text = Vec::with_capacity(headers.len() * 48);
+        text.reserve(headers.len() * 48);
         for (name, value) in headers {
             text.extend_from_slice(name.as_str().as_bytes());
             text.extend_from_slice(b": ");
@@ -123,9 +131,14 @@ impl Fields {
         Some(Fields(take_bytes(bytes)?.to_vec()))
     }
 
+    /// Its memory, to be used again.
+    pub(super) fn memory(self) -> Vec<u8> {
+        self.0
+    }
+
     /// Bytes that it holds.
     pub(super) fn weight(&self) -> usize {
-        self.0.capacity()
+        self.0.len()
     }
 }
 
@@ -148,7 +161,7 @@ mod tests {
         let mut marked = HeaderValue::from_static("quiet");
         marked.set_sensitive(true);
         headers.insert("x-own", marked);
-        let fields = Fields::of(&headers, &["abcdefgh12"]);
+        let fields = Fields::of(&headers, &[None, Some("abcdefgh12")]);
         let shown: Vec<_> = fields.iter().collect();
         for expected in [
             ("authorization", SECRET),

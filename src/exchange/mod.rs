@@ -30,6 +30,7 @@ mod record;
 mod recorder;
 mod redact;
 mod render;
+mod secrets;
 mod spoken;
 mod stages;
 pub mod told;
@@ -53,5 +54,7 @@ pub use recorder::Recorder;
 pub use redact::{MASK, Redactor};
 pub use render::headers;
 pub use spoken::{Opened, Saying, Spoke, Spoken};
-pub use stages::{Address, Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost};
+pub use stages::{
+    Address, Body, CallLog, Edit, Head, Held, Hidden, LlmCall, Snapshot, Stage, cost,
+};
 pub use told::Found;

@@ -182,7 +182,7 @@ pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Ve
             .iter()
             .map(|made| call(exchange, made, made.seq)),
     );
-    out.extend(exchange.spoken.events().filter_map(|spoke| {
+    out.extend(exchange.spoken().events().filter_map(|spoke| {
         Some(notice(
             exchange,
             spoke.at,

@@ -19,10 +19,10 @@ use http::Method;
 use super::{
     ExchangeId,
     record::{Exchange, Outcome},
-    spoken::Spoken,
+    spoken::{Retold, Spoken},
     stages::{Held, Stage},
 };
-use crate::llm::Usage;
+use crate::llm::{Tells, Usage};
 
 /// How large a piece of memory is.
 const SEGMENT: usize = 1 << 20;
@@ -49,13 +49,14 @@ impl Slot {
 }
 
 /// What of an exchange is shared by many, and so is not packed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Common {
     pub(super) id: ExchangeId,
     pub(super) profile: Arc<str>,
     pub(super) began: SystemTime,
     provider: &'static str,
     operation: &'static str,
+    tells: Option<&'static dyn Tells>,
 }
 
 impl Common {
@@ -66,6 +67,7 @@ impl Common {
             began: exchange.began,
             provider: exchange.provider,
             operation: exchange.operation,
+            tells: exchange.retold.map(|retold| retold.tells),
         }
     }
 }
@@ -139,81 +141,89 @@ impl Shelf {
     }
 }
 
-/// All of an exchange, in the order in which [`read`] reads it; but for its place in a trace, which nobody asks for any more.
+/// How many numbers of an exchange are packed before its texts.
+const NUMBERS: usize = 36;
+
+/// All of an exchange, in the order in which [`read`] reads it; but for its place in a trace, which nobody asks for any more. Numbers are put in
+/// one loop: code for each of them would be as much as all else that runs here.
 fn write(exchange: &Exchange, out: &mut Vec<u8>) {
-    match exchange.client {
-        None => put_bytes(out, &[]),
-        Some(IpAddr::V4(address)) => put_bytes(out, &address.octets()),
-        Some(IpAddr::V6(address)) => put_bytes(out, &address.octets()),
-    }
-    for text in [
+    let usage = exchange.usage.unwrap_or_default();
+    let size = exchange.request_size.as_ref();
+    let (input, output) = exchange.prices;
+    let [opened, routed, closed] = exchange.numbers;
+    let (outcome, message) = match &exchange.outcome {
+        Outcome::Completed => (0, ""),
+        Outcome::Cancelled => (1, ""),
+        Outcome::Failed(message) => (2, message.as_str()),
+    };
+    let time = |time: Option<Duration>| maybe(time.map(nanos));
+    let retold = exchange.retold.as_ref();
+    let numbers: [u64; NUMBERS] = [
+        maybe(size.map(|size| size.load(Ordering::Relaxed))),
+        maybe(exchange.upstream_status.map(u64::from)),
+        maybe(exchange.status.map(u64::from)),
+        exchange.usage.is_some().into(),
+        usage.input,
+        usage.cache_read,
+        usage.cache_write,
+        usage.output,
+        usage.reasoning,
+        usage.input_audio,
+        usage.output_audio,
+        usage.estimated.into(),
+        time(exchange.sent_after),
+        time(exchange.headers_after),
+        time(exchange.first_token_after),
+        time(exchange.connected),
+        nanos(exchange.took),
+        exchange.resent.into(),
+        exchange.bytes,
+        outcome,
+        exchange.stream.into(),
+        exchange.free.into(),
+        exchange.recorded.into(),
+        number_of(exchange.at),
+        input.is_some().into(),
+        input.unwrap_or_default().to_bits(),
+        output.is_some().into(),
+        output.unwrap_or_default().to_bits(),
+        exchange.param.is_some().into(),
+        opened,
+        routed,
+        closed,
+        retold.map_or(0, |retold| retold.first),
+        retold.map_or(0, |retold| retold.at),
+        exchange.warnings.len() as u64,
+        exchange.stages.len() as u64,
+    ];
+    put_numbers(out, &numbers);
+    let (v4, v6);
+    let client: &[u8] = match exchange.client {
+        None => &[],
+        Some(IpAddr::V4(address)) => {
+            v4 = address.octets();
+            &v4
+        }
+        Some(IpAddr::V6(address)) => {
+            v6 = address.octets();
+            &v6
+        }
+    };
+    let texts = [
         exchange.method.as_str(),
         &exchange.path,
         &exchange.model,
         &exchange.answered_by,
-    ] {
+        message,
+        exchange.param.as_deref().unwrap_or_default(),
+    ];
+    put_bytes(out, client);
+    for text in texts {
         put_bytes(out, text.as_bytes());
     }
-    let size = exchange.request_size.as_ref();
-    put_option(out, size.map(|size| size.load(Ordering::Relaxed)));
-    put_option(out, exchange.upstream_status.map(u64::from));
-    put_option(out, exchange.status.map(u64::from));
-    put_number(out, exchange.usage.is_some().into());
-    if let Some(usage) = &exchange.usage {
-        for number in [
-            usage.input,
-            usage.cache_read,
-            usage.cache_write,
-            usage.output,
-            usage.reasoning,
-            usage.input_audio,
-            usage.output_audio,
-            usage.estimated.into(),
-        ] {
-            put_number(out, number);
-        }
-    }
-    for time in [
-        exchange.sent_after,
-        exchange.headers_after,
-        exchange.first_token_after,
-        exchange.connected,
-        Some(exchange.took),
-    ] {
-        put_option(out, time.map(nanos));
-    }
-    put_number(out, exchange.resent.into());
-    put_number(out, exchange.bytes);
-    match &exchange.outcome {
-        Outcome::Completed => put_number(out, 0),
-        Outcome::Cancelled => put_number(out, 1),
-        Outcome::Failed(message) => {
-            put_number(out, 2);
-            put_bytes(out, message.as_bytes());
-        }
-    }
-    put_number(out, exchange.warnings.len() as u64);
     for warning in &exchange.warnings {
         put_bytes(out, warning.as_bytes());
     }
-    for flag in [exchange.stream, exchange.free, exchange.recorded] {
-        put_number(out, flag.into());
-    }
-    put_stage(out, exchange.at);
-    let (input, output) = exchange.prices;
-    for price in [input, output] {
-        put_number(out, price.is_some().into());
-        out.extend_from_slice(&price.unwrap_or_default().to_le_bytes());
-    }
-    put_number(out, exchange.param.is_some().into());
-    put_bytes(
-        out,
-        exchange.param.as_deref().unwrap_or_default().as_bytes(),
-    );
-    for number in exchange.numbers {
-        put_number(out, number);
-    }
-    put_number(out, exchange.stages.len() as u64);
     for held in &exchange.stages {
         held.write(out);
     }
@@ -225,6 +235,84 @@ fn read(common: &Common, mut from: &[u8]) -> Option<Exchange> {
     let mut exchange = Exchange::named(common.id, Arc::clone(&common.profile), common.began);
     exchange.provider = common.provider;
     exchange.operation = common.operation;
+    let mut numbers = [0; NUMBERS];
+    for number in &mut numbers {
+        *number = take_number(bytes)?;
+    }
+    let [
+        size,
+        upstream_status,
+        status,
+        has_usage,
+        input,
+        cache_read,
+        cache_write,
+        output,
+        reasoning,
+        input_audio,
+        output_audio,
+        estimated,
+        sent_after,
+        headers_after,
+        first_token_after,
+        connected,
+        took,
+        resent,
+        sent,
+        outcome,
+        stream,
+        free,
+        recorded,
+        at,
+        has_input_price,
+        input_price,
+        has_output_price,
+        output_price,
+        has_param,
+        opened,
+        routed,
+        closed,
+        first,
+        told_at,
+        warnings,
+        stages,
+    ] = numbers;
+    exchange.request_size = known(size).map(|size| Arc::new(AtomicU64::new(size)));
+    exchange.upstream_status = known(upstream_status).map(|status| status as u16);
+    exchange.status = known(status).map(|status| status as u16);
+    exchange.usage = (has_usage == 1).then_some(Usage {
+        input,
+        cache_read,
+        cache_write,
+        output,
+        reasoning,
+        input_audio,
+        output_audio,
+        estimated: estimated == 1,
+    });
+    let time = |time| known(time).map(Duration::from_nanos);
+    exchange.sent_after = time(sent_after);
+    exchange.headers_after = time(headers_after);
+    exchange.first_token_after = time(first_token_after);
+    exchange.connected = time(connected);
+    exchange.took = Duration::from_nanos(took);
+    exchange.resent = resent as u32;
+    exchange.bytes = sent;
+    exchange.stream = stream == 1;
+    exchange.free = free == 1;
+    exchange.recorded = recorded == 1;
+    exchange.at = *Stage::ALL.get(usize::try_from(at).ok()?)?;
+    let price = |is_known, bits| (is_known == 1).then(|| f64::from_bits(bits));
+    exchange.prices = (
+        price(has_input_price, input_price),
+        price(has_output_price, output_price),
+    );
+    exchange.numbers = [opened, routed, closed];
+    exchange.retold = common.tells.map(|tells| Retold {
+        tells,
+        first,
+        at: told_at,
+    });
     let client = take_bytes(bytes)?;
     exchange.client = match client.len() {
         4 => Some(IpAddr::from(<[u8; 4]>::try_from(client).ok()?)),
@@ -235,58 +323,16 @@ fn read(common: &Common, mut from: &[u8]) -> Option<Exchange> {
     exchange.path = take_text(bytes)?;
     exchange.model = take_text(bytes)?;
     exchange.answered_by = take_text(bytes)?;
-    let size = take_option(bytes)?;
-    exchange.request_size = size.map(|size| Arc::new(AtomicU64::new(size)));
-    let mut status = || take_option(bytes).map(|status| status.map(|status| status as u16));
-    exchange.upstream_status = status()?;
-    exchange.status = status()?;
-    if take_flag(bytes)? {
-        let mut number = || take_number(bytes);
-        exchange.usage = Some(Usage {
-            input: number()?,
-            cache_read: number()?,
-            cache_write: number()?,
-            output: number()?,
-            reasoning: number()?,
-            input_audio: number()?,
-            output_audio: number()?,
-            estimated: number()? == 1,
-        });
-    }
-    let mut time = || take_option(bytes).map(|time| time.map(Duration::from_nanos));
-    exchange.sent_after = time()?;
-    exchange.headers_after = time()?;
-    exchange.first_token_after = time()?;
-    exchange.connected = time()?;
-    exchange.took = time()?.unwrap_or_default();
-    exchange.resent = take_number(bytes)? as u32;
-    exchange.bytes = take_number(bytes)?;
-    exchange.outcome = match take_number(bytes)? {
+    let message = take_text(bytes)?;
+    exchange.outcome = match outcome {
         0 => Outcome::Completed,
         1 => Outcome::Cancelled,
-        _ => Outcome::Failed(take_text(bytes)?),
+        _ => Outcome::Failed(message),
     };
-    let warnings = take_number(bytes)?;
+    let param = take_text(bytes)?;
+    exchange.param = (has_param == 1).then_some(param);
     let warnings = (0..warnings).map(|_| take_text(bytes));
     exchange.warnings = warnings.collect::<Option<_>>()?;
-    exchange.stream = take_flag(bytes)?;
-    exchange.free = take_flag(bytes)?;
-    exchange.recorded = take_flag(bytes)?;
-    exchange.at = take_stage(bytes)?;
-    let mut price = || {
-        let is_known = take_flag(bytes)?;
-        let (price, rest) = bytes.split_first_chunk()?;
-        *bytes = rest;
-        Some(is_known.then(|| f64::from_le_bytes(*price)))
-    };
-    exchange.prices = (price()?, price()?);
-    let has_param = take_flag(bytes)?;
-    let param = take_text(bytes)?;
-    exchange.param = has_param.then_some(param);
-    for number in &mut exchange.numbers {
-        *number = take_number(bytes)?;
-    }
-    let stages = take_number(bytes)?;
     let stages = (0..stages).map(|_| Held::read(bytes));
     exchange.stages = stages.collect::<Option<Vec<Held>>>()?;
     exchange.spoken = Spoken::read(bytes)?;
@@ -298,8 +344,20 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn take_flag(bytes: &mut &[u8]) -> Option<bool> {
-    take_number(bytes).map(|number| number == 1)
+/// One more than a number that may be missing, or 0.
+pub(super) fn maybe(number: Option<u64>) -> u64 {
+    number.map_or(0, |number| number.saturating_add(1))
+}
+
+fn known(number: u64) -> Option<u64> {
+    number.checked_sub(1)
+}
+
+/// Numbers, one after the other.
+pub(super) fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    for number in numbers {
+        put_number(out, *number);
+    }
 }
 
 /// Seven bits a byte, the lowest first.
@@ -330,6 +388,7 @@ pub(super) fn take_size(bytes: &mut &[u8]) -> Option<usize> {
 }
 
 /// Bytes, with their length before them.
+#[inline(never)]
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -346,18 +405,14 @@ pub(super) fn take_text(bytes: &mut &[u8]) -> Option<String> {
     String::from_utf8(take_bytes(bytes)?.to_vec()).ok()
 }
 
-/// One more than a number that may be missing, or 0.
-pub(super) fn put_option(out: &mut Vec<u8>, number: Option<u64>) {
-    put_number(out, number.map_or(0, |number| number.saturating_add(1)));
-}
-
 pub(super) fn take_option(bytes: &mut &[u8]) -> Option<Option<u64>> {
-    take_number(bytes).map(|number| number.checked_sub(1))
+    take_number(bytes).map(known)
 }
 
-pub(super) fn put_stage(out: &mut Vec<u8>, stage: Stage) {
+/// Its place among all stages.
+pub(super) fn number_of(stage: Stage) -> u64 {
     let place = Stage::ALL.iter().position(|one| *one == stage);
-    put_number(out, place.unwrap_or_default() as u64);
+    place.unwrap_or_default() as u64
 }
 
 pub(super) fn take_stage(bytes: &mut &[u8]) -> Option<Stage> {

@@ -6,21 +6,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::Method;
 
 use super::{
     ExchangeId, bodies,
-    kept::Material,
+    kept::{Kept, Material},
     metrics::{Ended, ErrorKind},
     price::{self, Source},
     redact::Redactor,
     render::{self, Late},
-    spoken::Spoken,
+    spoken::{Retold, Spoken},
     stages::{Body, CallLog, Held, LlmCall, Stage, host},
     told::{Detail, Summary},
     trace::Trace,
 };
 use crate::llm::Usage;
+
+/// Most bytes of one piece of memory that the next exchange uses again.
+pub(super) const REUSED: usize = 16 << 10;
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,12 +106,17 @@ pub struct Exchange {
     pub param: Option<String>,
     /// The stages that it reached; none unless they are kept.
     pub stages: Vec<Held>,
-    /// What the answer says; nothing unless that is kept.
-    pub spoken: Spoken,
+    /// What the answer says; nothing unless that is kept, or if its body tells it.
+    pub(super) spoken: Spoken,
+    /// What says it again, of a whole answer whose body is kept, and what it said then.
+    pub(super) retold: Option<Retold>,
+    pub(super) said: OnceLock<Box<Spoken>>,
     /// The numbers of its beginning, of its way to a provider, and of its end among all that happened; 0 if that is not reached.
     pub numbers: [u64; 3],
     /// Its place in a trace, where spans are wanted.
     pub trace: Option<Box<Trace>>,
+    /// Memory of headers of another one, to be used again.
+    pub(super) blank: Vec<Vec<u8>>,
     /// Bytes that it holds, as far as they are counted, and those that came since.
     pub(super) held: usize,
     pub(super) uncounted: usize,
@@ -137,6 +146,40 @@ impl Exchange {
             numbers: self.numbers,
             ..Exchange::named(self.id, Arc::clone(&self.profile), self.began)
         }
+    }
+
+    /// Holds nothing any more, but for memory that the next one uses again.
+    pub(super) fn clear(&mut self) {
+        let mut blank = std::mem::take(&mut self.blank);
+        for held in self.stages.drain(..) {
+            let memory = held.headers.memory();
+            if blank.len() < Stage::ALL.len() && memory.capacity() <= REUSED {
+                blank.push(memory);
+            }
+        }
+        for text in [&mut self.path, &mut self.model, &mut self.answered_by] {
+            if text.capacity() > REUSED {
+                *text = String::new();
+            }
+            text.clear();
+        }
+        self.spoken.clear();
+        *self = Exchange {
+            path: std::mem::take(&mut self.path),
+            model: std::mem::take(&mut self.model),
+            answered_by: std::mem::take(&mut self.answered_by),
+            stages: std::mem::take(&mut self.stages),
+            spoken: std::mem::take(&mut self.spoken),
+            blank,
+            ..Exchange::named(self.id, Arc::clone(&self.profile), self.began)
+        };
+    }
+
+    /// Begins anew.
+    pub(super) fn begin(&mut self, profile: Arc<str>) {
+        self.id = ExchangeId::random();
+        self.profile = profile;
+        self.began = SystemTime::now();
     }
 
     pub(super) fn named(id: ExchangeId, profile: Arc<str>, began: SystemTime) -> Exchange {
@@ -175,8 +218,11 @@ impl Exchange {
             param: None,
             stages: Vec::new(),
             spoken: Spoken::default(),
+            retold: None,
+            said: OnceLock::new(),
             numbers: [0; 3],
             trace: None,
+            blank: Vec::new(),
             held: 0,
             uncounted: 0,
             late: OnceLock::new(),
@@ -270,11 +316,61 @@ impl Exchange {
         self.stages.iter().find(|held| held.stage == stage)
     }
 
+    /// What the answer says; nothing unless that is kept.
+    #[must_use]
+    pub fn spoken(&self) -> &Spoken {
+        let Some(retold) = &self.retold else {
+            return &self.spoken;
+        };
+        self.said.get_or_init(|| {
+            let mut said = Spoken::default();
+            if let Some(body) = self.received() {
+                retold.tell(body, &mut said);
+            }
+            Box::new(said)
+        })
+    }
+
+    /// The body of the provider's answer, if all of it is kept as it came.
+    pub(super) fn received(&self) -> Option<&[u8]> {
+        match &self.stage(Stage::Received)?.body {
+            Body::Whole(kept) if !kept.is_cut() => Some(kept.bytes()),
+            _ => None,
+        }
+    }
+
     /// What answers, and what the provider calls its answer.
     pub(super) fn names(&mut self, answer: &str, model: &str) {
         model.clone_into(&mut self.answered_by);
         if let Some(trace) = &mut self.trace {
             answer.clone_into(&mut trace.answer);
+        }
+    }
+
+    /// A whole body: shared with an earlier stage that has the same one.
+    pub(super) fn whole(&self, stage: Stage, body: &Bytes, full: bool) -> Body {
+        if full {
+            return Body::Whole(Kept::nothing_of(body));
+        }
+        // A request and its answer have nothing in common.
+        let requests = [Stage::Client, Stage::RequestTransformed, Stage::Sent];
+        let before = self
+            .stages
+            .last()
+            .filter(|held| requests.contains(&held.stage) == requests.contains(&stage));
+        match before {
+            Some(before) if !body.is_empty() => match &before.body {
+                Body::Whole(kept) if kept.is_whole(body) => Body::Same(before.stage),
+                Body::Same(first)
+                    if self.stage(*first).is_some_and(
+                        |held| matches!(&held.body, Body::Whole(kept) if kept.is_whole(body)),
+                    ) =>
+                {
+                    Body::Same(*first)
+                }
+                _ => Body::Whole(Kept::of(body)),
+            },
+            _ => Body::Whole(Kept::of(body)),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, atomic::AtomicU64},
-    time::{Duration, Instant},
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,9 +17,10 @@ use super::{
     notices,
     pieces::Pieces,
     record::{Exchange, Outcome},
+    spoken::{Retold, is_told},
     stages::{Body, CallLog, Edit, Head, Held, LlmCall, Snapshot, Stage, cost},
 };
-use crate::llm::{ChatResponse, Event, Sink, events_of};
+use crate::llm::{ChatResponse, Event, Sink, Tells, events_of};
 
 /// Writes one record. Dropping it closes the record.
 #[derive(Debug)]
@@ -33,12 +34,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(ledger: Arc<Ledger>, exchange: Exchange) -> Recorder {
-        let id = exchange.id;
-        let live = Arc::new(Live {
-            start: Instant::now(),
-            state: Mutex::new(exchange),
-        });
+    pub(super) fn new(ledger: Arc<Ledger>, profile: Arc<str>) -> Recorder {
+        let (id, live) = Live::open(profile);
         ledger.begin(id, &live);
         Recorder {
             ledger,
@@ -148,47 +145,52 @@ impl Recorder {
                 method: head.method.cloned(),
                 url: head.url.as_ref().map(|url| url.text().into_owned()),
                 status: head.status,
-                headers: masked(head.headers, head.secrets.iter().copied()),
+                headers: masked(head.headers, &head.secrets),
                 body: body.clone(),
             });
         }
-        if stage == Stage::Received && self.ledger.wants_raw() {
-            let at = self.live.as_ref().map_or(0, |live| live.now());
-            self.with(|exchange| {
-                self.ledger
-                    .tell(|seq| notices::raw(exchange, body, at, seq));
-            });
-        }
-        self.hold(stage, head, |exchange, full| {
-            whole(exchange, stage, body, full)
-        });
+        self.hold(stage, head, Reached::Whole(body));
     }
 
     /// A stage is reached, whose body comes piece by piece.
     pub fn streams<'h>(&self, stage: Stage, head: impl FnOnce() -> Head<'h>) {
         if self.keeps_stages() {
-            self.hold(stage, head(), |_, _| Body::Pieces(Pieces::default()));
+            self.hold(stage, head(), Reached::Pieces);
         }
     }
 
     /// A stage is reached, whose body is that of an earlier one.
     pub fn passes<'h>(&self, stage: Stage, body_of: Stage, head: impl FnOnce() -> Head<'h>) {
         if self.keeps_stages() {
-            self.hold(stage, head(), |_, _| Body::Same(body_of));
+            self.hold(stage, head(), Reached::Same(body_of));
         }
     }
 
-    fn hold(&self, stage: Stage, head: Head<'_>, body: impl FnOnce(&Exchange, bool) -> Body) {
+    /// Keeps a stage. For all of them the same code: it runs several times a request, and the processor has to fetch it each time.
+    #[inline(never)]
+    fn hold(&self, stage: Stage, head: Head<'_>, body: Reached<'_>) {
         let Some(live) = self.live.as_ref().filter(|_| self.ledger.captures()) else {
             return;
         };
         let (at, full) = (live.now(), self.ledger.is_full());
         let mut exchange = live.lock();
-        let body = body(&exchange, full);
-        if exchange.stages.is_empty() {
+        if stage == Stage::Received
+            && let Reached::Whole(body) = body
+            && self.ledger.wants_raw()
+        {
+            self.ledger
+                .tell(|seq| notices::raw(&exchange, body, at, seq));
+        }
+        let body = match body {
+            Reached::Whole(body) => exchange.whole(stage, body, full),
+            Reached::Pieces => Body::Pieces(Pieces::default()),
+            Reached::Same(stage) => Body::Same(stage),
+        };
+        if exchange.stages.capacity() == 0 {
             // A request has four, as a rule.
             exchange.stages.reserve_exact(4);
         }
+        let blank = exchange.blank.pop().unwrap_or_default();
         let param = exchange.param.as_deref();
         let url = head.url.map(|url| match param {
             Some(param) => url.without(param),
@@ -201,7 +203,7 @@ impl Recorder {
             method: head.method.cloned(),
             url,
             status: head.status,
-            headers: Fields::of(head.headers, &head.secrets),
+            headers: Fields::into(blank, head.headers, &head.secrets),
             body,
         });
         let seq = self
@@ -414,12 +416,16 @@ impl Recorder {
         exchange.spoken.push(event, seq, at, self.ledger.is_full());
     }
 
-    /// A whole answer that goes on as it came: `tell` tells what it says.
+    /// A whole answer that goes on as it came: `tell` tells what it says, and `tells` would again.
     ///
     /// # Errors
     ///
     /// Those of `tell`.
-    pub fn hear<E>(&self, tell: impl FnOnce(&mut dyn Sink) -> Result<(), E>) -> Result<(), E> {
+    pub fn hear<E>(
+        &self,
+        tells: &'static dyn Tells,
+        tell: impl FnOnce(&mut dyn Sink) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(live) = &self.live else {
             return tell(&mut |_: Event<'_>| ());
         };
@@ -429,10 +435,12 @@ impl Recorder {
         let exchange = &mut *exchange;
         let captures = self.ledger.captures();
         exchange.first_token_after = Some(after);
-        tell(&mut |event: Event<'_>| {
+        // What its body tells anyway need not be kept beside it.
+        let again = captures && !self.ledger.is_heard() && exchange.received().is_some();
+        let mut events = 0;
+        let told = tell(&mut |event: Event<'_>| {
             match &event {
                 Event::Start { id, model, .. } => exchange.names(id, model),
-                // A missing usage is counted later, not told as nothing.
                 Event::Usage(usage) if usage.estimated => return,
                 Event::Usage(usage) => exchange.usage = Some(*usage),
                 _ => {}
@@ -442,10 +450,17 @@ impl Recorder {
             {
                 material.said.observe(&event);
             }
-            if captures {
+            if again {
+                events += u64::from(is_told(&event));
+            } else if captures {
                 self.spoke(exchange, &event, at);
             }
-        })?;
+        });
+        if again {
+            let first = self.ledger.pass(events);
+            exchange.retold = Some(Retold { tells, first, at });
+        }
+        told?;
         let weight = exchange.spoken.weight();
         self.ledger.grown(exchange, weight);
         Ok(())
@@ -544,34 +559,18 @@ impl Recorder {
         exchange.took = took;
         self.ledger.count(&mut exchange);
         self.ledger.close(&mut exchange);
+        drop(exchange);
+        Live::reuse(live);
     }
 }
 
-/// A whole body: shared with an earlier stage that has the same one.
-fn whole(exchange: &Exchange, stage: Stage, body: &Bytes, full: bool) -> Body {
-    if full {
-        return Body::Whole(Kept::nothing_of(body));
-    }
-    // A request and its answer have nothing in common.
-    let requests = [Stage::Client, Stage::RequestTransformed, Stage::Sent];
-    let before = exchange
-        .stages
-        .last()
-        .filter(|held| requests.contains(&held.stage) == requests.contains(&stage));
-    match before {
-        Some(before) if !body.is_empty() => match &before.body {
-            Body::Whole(kept) if kept.is_whole(body) => Body::Same(before.stage),
-            Body::Same(first)
-                if exchange.stage(*first).is_some_and(
-                    |held| matches!(&held.body, Body::Whole(kept) if kept.is_whole(body)),
-                ) =>
-            {
-                Body::Same(*first)
-            }
-            _ => Body::Whole(Kept::of(body)),
-        },
-        _ => Body::Whole(Kept::of(body)),
-    }
+/// What is known of a stage's body when it is reached.
+#[derive(Clone, Copy)]
+enum Reached<'b> {
+    Whole(&'b Bytes),
+    /// It comes piece by piece.
+    Pieces,
+    Same(Stage),
 }
 
 impl Drop for Recorder {

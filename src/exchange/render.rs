@@ -146,7 +146,7 @@ fn late(exchange: &Exchange, counts: bool) -> Late {
         .upstream_status
         .is_some_and(|status| (200..300).contains(&status));
     let mut said = Text::default();
-    for spoke in exchange.spoken.events() {
+    for spoke in exchange.spoken().events() {
         said.push(spoke.text);
     }
     let counted = counts && served && exchange.usage.is_none() && !said.is_empty();
@@ -164,7 +164,7 @@ fn late(exchange: &Exchange, counts: bool) -> Late {
 
 /// The text of the first choice; the tools that it calls if it has none.
 fn answer(exchange: &Exchange) -> String {
-    let spoken = &exchange.spoken;
+    let spoken = exchange.spoken();
     let number_of = |part: u32| spoken.parts().iter().find(|opened| opened.part == part);
     let (mut text, mut calls) = (String::new(), String::new());
     for spoke in spoken.events() {
@@ -400,7 +400,7 @@ struct Saids {
 
 fn parts(exchange: &Exchange, redactor: &Redactor) -> Saids {
     let mut parts: Vec<PartTold> = exchange
-        .spoken
+        .spoken()
         .parts()
         .iter()
         .map(|opened| {
@@ -415,13 +415,13 @@ fn parts(exchange: &Exchange, redactor: &Redactor) -> Saids {
         })
         .collect();
     let index_of = |part: u32| {
-        let mut opened = exchange.spoken.parts().iter();
+        let mut opened = exchange.spoken().parts().iter();
         opened.rposition(|opened| opened.part == part)
     };
     // Where each event's text stands in its part's.
     let mut places: Vec<Option<(usize, std::ops::Range<usize>)>> = Vec::new();
     let mut events = Vec::new();
-    for spoke in exchange.spoken.events() {
+    for spoke in exchange.spoken().events() {
         let index = match spoke.what {
             Saying::Finish(_) | Saying::Usage => None,
             _ => index_of(spoke.part),

@@ -1,10 +1,14 @@
 //! What an answer says, event by event, with the time of each.
 
+use std::fmt;
+
 use super::{
     kept::MOST,
+    notices::speaks,
     packed::{put_bytes, put_number, take_number, take_size, take_text},
+    record::REUSED,
 };
-use crate::llm::{Event, Finish, Kind};
+use crate::llm::{Event, Finish, Kind, Tells};
 
 /// The events of an answer, as far as they are kept: all texts behind each other in one buffer, and where each one ends.
 #[derive(Clone, Default)]
@@ -17,9 +21,46 @@ pub struct Spoken {
     cut: bool,
 }
 
+/// Where what a whole answer says is read from, when somebody asks: its body, which is kept anyway.
+#[derive(Clone, Copy)]
+pub(super) struct Retold {
+    pub(super) tells: &'static dyn Tells,
+    /// The number of its first event; the others follow.
+    pub(super) first: u64,
+    /// Microseconds since the beginning.
+    pub(super) at: u64,
+}
+
+impl fmt::Debug for Retold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Retold(from {}, at {})", self.first, self.at)
+    }
+}
+
+impl Retold {
+    /// Tells what the answer with this body says.
+    pub(super) fn tell(&self, body: &[u8], said: &mut Spoken) {
+        let mut seq = self.first;
+        self.tells.tell(body, &mut |event: Event<'_>| {
+            if is_told(&event) {
+                said.push(&event, seq, self.at, false);
+                seq += 1;
+            }
+        });
+    }
+}
+
+/// Whether an event of a whole answer is told. A missing usage is counted later, not told as nothing.
+pub(super) fn is_told(event: &Event<'_>) -> bool {
+    match event {
+        Event::Usage(usage) => !usage.estimated,
+        event => speaks(event),
+    }
+}
+
 /// A length says enough: the text is somebody's conversation.
-impl std::fmt::Debug for Spoken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "Spoken({} bytes in {} events)",
@@ -223,6 +264,17 @@ impl Spoken {
             names: take_size(bytes)?,
             cut: take_number(bytes)? > 0,
         })
+    }
+
+    /// Holds nothing, but for memory that is used again if it is not much.
+    pub(super) fn clear(&mut self) {
+        if self.text.capacity() > REUSED || self.marks.capacity() * size_of::<Mark>() > REUSED {
+            *self = Spoken::default();
+        }
+        self.text.clear();
+        self.marks.clear();
+        self.opened.clear();
+        (self.names, self.cut) = (0, false);
     }
 
     /// No more will come.

@@ -9,7 +9,7 @@ use super::{
     kept::{Kept, Material},
     mask::{Fields, masked_url},
     packed::{
-        put_bytes, put_number, put_option, put_stage, take_bytes, take_number, take_option,
+        maybe, number_of, put_bytes, put_number, put_numbers, take_bytes, take_number, take_option,
         take_stage, take_text,
     },
     pieces::Pieces,
@@ -107,33 +107,33 @@ pub struct Held {
 
 impl Held {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        put_stage(out, self.stage);
-        put_number(out, self.seq);
-        put_number(out, self.at);
+        let kind = match &self.body {
+            Body::Whole(_) => 0,
+            Body::Pieces(_) => 1,
+            Body::Same(_) => 2,
+            Body::Edited(..) => 3,
+        };
+        let numbers = [
+            number_of(self.stage),
+            self.seq,
+            self.at,
+            maybe(self.status.map(u64::from)),
+            kind,
+            self.url.is_some().into(),
+        ];
+        put_numbers(out, &numbers);
         let method = self.method.as_ref().map_or("", Method::as_str);
         put_bytes(out, method.as_bytes());
-        put_number(out, self.url.is_some().into());
         if let Some(url) = &self.url {
             url.write(out);
         }
-        put_option(out, self.status.map(u64::from));
         self.headers.write(out);
         match &self.body {
-            Body::Whole(kept) => {
-                put_number(out, 0);
-                kept.write(out);
-            }
-            Body::Pieces(pieces) => {
-                put_number(out, 1);
-                pieces.write(out);
-            }
-            Body::Same(stage) => {
-                put_number(out, 2);
-                put_stage(out, *stage);
-            }
+            Body::Whole(kept) => kept.write(out),
+            Body::Pieces(pieces) => pieces.write(out),
+            Body::Same(stage) => put_number(out, number_of(*stage)),
             Body::Edited(stage, edits) => {
-                put_number(out, 3);
-                put_stage(out, *stage);
+                put_number(out, number_of(*stage));
                 put_number(out, edits.len() as u64);
                 for edit in edits {
                     put_number(out, edit.at);
@@ -147,13 +147,14 @@ impl Held {
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Held> {
         let stage = take_stage(bytes)?;
         let (seq, at) = (take_number(bytes)?, take_number(bytes)?);
+        let status = take_option(bytes)?;
+        let (kind, has_url) = (take_number(bytes)?, take_number(bytes)? == 1);
         let method = take_bytes(bytes)?;
         let method = (!method.is_empty()).then(|| Method::from_bytes(method).ok());
-        let url = match take_number(bytes)? {
-            0 => None,
-            _ => Some(Address::Text(take_text(bytes)?)),
+        let url = match has_url {
+            false => None,
+            true => Some(Address::Text(take_text(bytes)?)),
         };
-        let status = take_option(bytes)?;
         Some(Held {
             stage,
             seq,
@@ -162,7 +163,7 @@ impl Held {
             url,
             status: status.and_then(|status| u16::try_from(status).ok()),
             headers: Fields::read(bytes)?,
-            body: match take_number(bytes)? {
+            body: match kind {
                 0 => Body::Whole(Kept::read(bytes)?),
                 1 => Body::Pieces(Pieces::read(bytes)?),
                 2 => Body::Same(take_stage(bytes)?),
@@ -278,6 +279,9 @@ pub(super) fn host(url: &str) -> Option<&str> {
     Some(host.split_once(':').map_or(host, |(host, _)| host))
 }
 
+/// Values that are not to be shown: a header's, a parameter's, and two of a cloud.
+pub type Hidden<'a> = [Option<&'a str>; 4];
+
 /// The head of a request or an answer, for whoever keeps it.
 #[derive(Debug)]
 pub struct Head<'a> {
@@ -290,7 +294,7 @@ pub struct Head<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Values that are not to be shown, beside those of headers that say so by their name.
-    pub secrets: Vec<&'a str>,
+    pub secrets: Hidden<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -302,7 +306,7 @@ impl<'a> Head<'a> {
             url: None,
             status: Some(status.as_u16()),
             headers,
-            secrets: Vec::new(),
+            secrets: Hidden::default(),
         }
     }
 }

@@ -226,6 +226,12 @@ pub enum Finish {
     Other,
 }
 
+/// Tells again what a whole answer says.
+pub trait Tells: Sync {
+    /// Tells it from the answer's body, as far as that can be read.
+    fn tell(&self, body: &[u8], sink: &mut dyn Sink);
+}
+
 /// Takes events, one by one.
 pub trait Sink {
     /// Takes one event.

@@ -15,5 +15,5 @@ pub use chat::{
     OutputFormat, Part, ReasoningRequest, Role, Sampling, Tool, ToolChoice,
 };
 pub use embed::{EmbedInput, EmbedRequest, EmbedResponse};
-pub use event::{Event, Finish, Kind, Sink};
+pub use event::{Event, Finish, Kind, Sink, Tells};
 pub use usage::Usage;

@@ -112,7 +112,7 @@ pub(super) async fn whole(
             .map_err(|error| failed(unreadable(plan, &error)))?;
         embeddings(&parts, request, decoded, plan, recorder)
     } else if is_heard(&parts, plan) {
-        let told = recorder.hear(|sink| egress.hear_response(&body.inflated, sink));
+        let told = recorder.hear(egress, |sink| egress.hear_response(&body.inflated, sink));
         told.or_else(|error| lenient(plan, &body.inflated, &error))
             .map_err(&failed)?;
         recorder.body(&body.inflated);

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     exchange::{
-        Address, Head, Kept, MOST, Material, Prompt, Recorder, SECRET, Stage, Tap, masked_url,
+        Address, Head, Hidden, Kept, MOST, Material, Prompt, Recorder, SECRET, Stage, Tap,
+        masked_url,
     },
     profile::ParamLocation,
     transport::{Body, BoxError},
@@ -123,7 +124,7 @@ pub(super) fn material(route: &Route<'_>, decided: &Decided, reads: bool) -> Mat
 
 /// What must not be in the line: an upstream's error can quote a key.
 pub(super) fn secrets(recorder: &mut Recorder, secrets: &Secrets) {
-    recorder.secrets(secrets.values());
+    recorder.secrets(secrets.values().into_iter().flatten());
     if let Some((name, _)) = secrets.param() {
         recorder.key_param(name);
     }
@@ -165,7 +166,7 @@ pub(super) fn head(inbound: &Inbound) -> Head<'_> {
         })),
         status: None,
         headers: &inbound.headers,
-        secrets: Vec::new(),
+        secrets: Hidden::default(),
     }
 }
 
@@ -202,7 +203,7 @@ pub(super) fn ready(recorder: &mut Recorder, secrets: &Secrets, prepared: &Prepa
             url: Some(Address::masked(request.uri(), param.as_slice())),
             status: None,
             headers: request.headers(),
-            secrets: secrets.values().collect(),
+            secrets: secrets.values(),
         }
     };
     if prepared.wire.is_some() || recorder.is_watched() {

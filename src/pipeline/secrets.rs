@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Env, Outcome, headers::sensitive};
 use crate::{
     dialect::Fault,
+    exchange::Hidden,
     keys::{AwsWanted, Credential, EntraWanted, GoogleWanted, Wanted},
     profile::{
         Secret, SecretRef, UnresolvedSecret, Vault,
@@ -27,22 +28,19 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// The values, for what must not show them.
-    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn values(&self) -> Hidden<'_> {
         let header = self.header.as_ref();
         let header = header.and_then(|(_, value)| std::str::from_utf8(value.as_bytes()).ok());
         let param = self.param.as_ref().map(|(_, value, _)| value.expose());
-        let cloud = match &self.cloud {
+        let [cloud, token] = match &self.cloud {
             None => [None, None],
             Some(Credential::Bearer(token)) => [Some(token), None],
             Some(Credential::Aws(keys)) => {
                 [Some(&keys.secret_access_key), keys.session_token.as_ref()]
             }
         };
-        let cloud = cloud.into_iter().flatten();
-        header
-            .into_iter()
-            .chain(param)
-            .chain(cloud.map(ExposeSecret::expose_secret))
+        let cloud = cloud.map(ExposeSecret::expose_secret);
+        [header, param, cloud, token.map(ExposeSecret::expose_secret)]
     }
 
     /// Name and place of the parameter, if there is one.

@@ -143,7 +143,7 @@ fn media(source: &Media, modality: &str) -> Value {
 
 /// Of each choice that was begun why it ended, in order; `error` of one that did not.
 pub(super) fn finishes(exchange: &Exchange) -> Vec<String> {
-    let spoken = &exchange.spoken;
+    let spoken = exchange.spoken();
     let mut choices: Vec<(u32, &'static str)> = Vec::new();
     let mut set = |choice: u32, why: Option<&'static str>| match choices
         .iter_mut()
@@ -177,7 +177,7 @@ fn reason(finish: Finish) -> &'static str {
 
 /// The answer: a message for each choice.
 fn answer(exchange: &Exchange, redactor: &Redactor) -> Vec<Value> {
-    let spoken = &exchange.spoken;
+    let spoken = exchange.spoken();
     let mut texts = vec![String::new(); spoken.parts().len()];
     for spoke in spoken.events() {
         if matches!(spoke.what, Saying::Finish(_) | Saying::Usage) {

@@ -26,7 +26,7 @@ fn exchange() -> Exchange {
         url: Some(Address::Text("/v1/chat?x=1".into())),
         status: None,
         headers: &headers,
-        secrets: Vec::new(),
+        secrets: Default::default(),
     });
     let uri = Uri::from_static("https://api.example:8443/v1/chat");
     recorder.stage(Stage::Sent, &body, || Head {
@@ -34,7 +34,7 @@ fn exchange() -> Exchange {
         url: Some(Address::masked(&uri, &[])),
         status: None,
         headers: &headers,
-        secrets: Vec::new(),
+        secrets: Default::default(),
     });
     recorder.streams(Stage::Received, || Head::answer(StatusCode::OK, &headers));
     for piece in ["data: a\n\n", "data: ab\n\n", "data: ac\n\n"] {

@@ -21,7 +21,7 @@ fn request(recorder: &mut Recorder, stage: Stage, body: &'static str) {
         url: Some(Address::Text("/chat/completions?tok=abc".into())),
         status: None,
         headers: &headers,
-        secrets: Vec::new(),
+        secrets: Default::default(),
     });
 }
 
@@ -237,7 +237,7 @@ fn trap_2_14_what_is_under_way_is_kept_while_the_oldest_go() {
                 url: Some(Address::Text("/".into())),
                 status: None,
                 headers: &headers,
-                secrets: Vec::new(),
+                secrets: Default::default(),
             });
             assert_eq!(recorder.copy().body(Stage::Client).unwrap(), *body);
             recorder.close();
@@ -361,4 +361,110 @@ fn the_last_question_is_found_in_every_format() {
     }
     let long = format!(r#"{{"prompt":"{}"}}"#, "é ".repeat(300));
     assert_eq!(last_asked(long.as_bytes()).chars().count(), EXCERPT + 1);
+}
+
+/// Says a whole answer's body as one text.
+struct Plain;
+
+impl crate::llm::Tells for Plain {
+    fn tell(&self, body: &[u8], sink: &mut dyn crate::llm::Sink) {
+        let text = String::from_utf8_lossy(body);
+        sink.event(Event::Start {
+            id: "a1".into(),
+            model: "gpt-1".into(),
+            created: None,
+            fingerprint: None,
+        });
+        sink.event(Event::Open {
+            part: 0,
+            choice: 0,
+            kind: Kind::Text,
+        });
+        sink.event(self::text(0, &text));
+        sink.event(Event::Close { part: 0 });
+    }
+}
+
+/// An exchange whose answer is whole, and goes on as it came.
+fn answered(ledger: &Arc<Ledger>, body: &'static str) -> String {
+    let mut recorder = ledger.open("p".into());
+    recorder.received(None, &Method::POST, "/p/v1/chat/completions");
+    request(&mut recorder, Stage::Client, BODY);
+    recorder.sent();
+    let (body, headers) = (Bytes::from_static(body.as_bytes()), HeaderMap::new());
+    recorder.stage(Stage::Received, &body, || {
+        Head::answer(StatusCode::OK, &headers)
+    });
+    let told = recorder.hear(&Plain, |sink| {
+        crate::llm::Tells::tell(&Plain, &body, sink);
+        Ok::<(), ()>(())
+    });
+    assert_eq!(told, Ok(()));
+    recorder.passes(Stage::Returned, Stage::Received, || {
+        Head::answer(StatusCode::OK, &headers)
+    });
+    let id = recorder.id().to_string();
+    recorder.close();
+    id
+}
+
+#[test]
+fn what_a_whole_answer_says_is_told_from_its_body() {
+    let ledger = Ledger::keeping(Vec::new(), MEMORY);
+    let (first, _) = ledger.listen(false, None);
+    let heard = answered(&ledger, "hello there");
+    let mut live = Vec::new();
+    while let Some(Heard::Notice(notice)) = first.try_next() {
+        live.push(notice);
+    }
+    drop(first);
+    let seen = live.last().unwrap().seq;
+    let unheard = answered(&ledger, "hello again");
+    for (id, text) in [(heard, "hello there"), (unheard.clone(), "hello again")] {
+        let detail = get(&ledger, &id);
+        assert_eq!(detail.summary.answered_by, "gpt-1");
+        let said: Vec<_> = detail.rest.parts.iter().map(|part| &part.text).collect();
+        assert_eq!(said, [text]);
+        assert_eq!(detail.rest.events.len(), 3);
+    }
+    // Whoever comes back hears the same as if it had stayed: each with a number of its own, in order.
+    let (_, missed) = ledger.listen(false, Some(seen));
+    let missed: Vec<_> = missed
+        .iter()
+        .filter(|notice| notice.exchange == unheard)
+        .collect();
+    let kinds =
+        |notices: &[&Arc<crate::exchange::told::Notice>]| -> Vec<std::mem::Discriminant<What>> {
+            let kinds = notices
+                .iter()
+                .map(|notice| std::mem::discriminant(&notice.what));
+            kinds.collect()
+        };
+    assert_eq!(kinds(&missed), kinds(&live.iter().collect::<Vec<_>>()));
+    assert!(missed.is_sorted_by(|one, next| one.seq < next.seq));
+    assert!(missed.first().unwrap().seq > seen);
+}
+
+#[test]
+fn nothing_of_an_exchange_is_in_the_next_that_uses_its_memory() {
+    let ledger = Ledger::keeping(Vec::new(), MEMORY);
+    streamed(&ledger, &["one", "two"]);
+    answered(&ledger, "three");
+    let mut refused = ledger.open("p".into());
+    refused.warn("dropped:logprobs".into());
+    refused.key_param("tok");
+    refused.record();
+    refused.refused(502, 7, "it broke");
+    let next = ledger.open("q".into());
+    let copy = next.copy();
+    let fresh = Exchange::named(copy.id, "q".into(), copy.began);
+    let plain = |exchange: &Exchange| {
+        let mut exchange = exchange.clone();
+        exchange.blank.clear();
+        format!("{exchange:?}")
+    };
+    assert_eq!(plain(&copy), plain(&fresh));
+    let fields =
+        crate::exchange::Fields::into(b"left from before".to_vec(), &HeaderMap::new(), &[]);
+    assert_eq!(fields.iter().count(), 0);
 }

@@ -63,7 +63,7 @@ pub(super) async fn rewrite(
     let (watched, logged) = (recorder.keeps_stages(), recorder.is_logged());
     if watched {
         let request = prepared.request();
-        call.headers = masked(request.headers(), secrets.values());
+        call.headers = masked(request.headers(), &secrets.values());
         call.request = noting::without_param(&secrets, prepared.wire.as_ref());
     }
     if logged || watched {
@@ -157,7 +157,7 @@ async fn ready(env: Env<'_>, job: &Job<'_>, text: &str, recorder: &Recorder) -> 
     let secrets =
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
     let material = noting::material(&route, &decided, egress.is_some());
-    recorder.secrets(secrets.values());
+    recorder.secrets(secrets.values().into_iter().flatten());
     let mut prepared = compose::compose(
         &compose::Ingredients {
             inbound: &inbound,
