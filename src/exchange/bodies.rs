@@ -31,6 +31,14 @@ pub(super) fn size(exchange: &Exchange, body: &Body) -> u64 {
     }
 }
 
+fn is_cut(exchange: &Exchange, stage: Stage) -> bool {
+    match exchange.stage(stage).map(|held| &held.body) {
+        Some(Body::Whole(kept)) => kept.is_cut(),
+        Some(Body::Pieces(pieces)) => pieces.is_cut(),
+        _ => false,
+    }
+}
+
 fn size_of(exchange: &Exchange, stage: Stage) -> u64 {
     match exchange.stage(stage).map(|held| &held.body) {
         Some(Body::Whole(kept)) => kept.whole() as u64,
@@ -41,19 +49,53 @@ fn size_of(exchange: &Exchange, stage: Stage) -> u64 {
 
 /// What is kept of a body, and whether that is not all.
 pub(super) fn bytes(exchange: &Exchange, body: &Body) -> (Vec<u8>, bool) {
+    let Joined { bytes, cut, .. } = joined(exchange, body);
+    (bytes, cut)
+}
+
+/// What is kept of a body.
+#[derive(Default)]
+struct Joined {
+    bytes: Vec<u8>,
+    /// Times and lengths of its pieces; none of one that came whole, or is another's.
+    chunks: Vec<(u64, usize)>,
+    /// That is not all.
+    cut: bool,
+}
+
+fn joined(exchange: &Exchange, body: &Body) -> Joined {
     match body {
-        Body::Whole(kept) => (kept.bytes().to_vec(), kept.is_cut()),
-        Body::Pieces(pieces) => (pieces.joined().0, pieces.is_cut()),
-        Body::Same(stage) => exchange
-            .stage(*stage)
-            .filter(|held| matches!(held.body, Body::Whole(_) | Body::Pieces(_)))
-            .map(|held| bytes(exchange, &held.body))
-            .unwrap_or_default(),
+        Body::Whole(kept) => Joined {
+            bytes: kept.bytes().to_vec(),
+            chunks: Vec::new(),
+            cut: kept.is_cut(),
+        },
+        Body::Pieces(pieces) => {
+            let (bytes, chunks) = pieces.joined();
+            let cut = pieces.is_cut();
+            Joined { bytes, chunks, cut }
+        }
+        Body::Same(stage) => Joined {
+            chunks: Vec::new(),
+            ..joined_of(exchange, *stage)
+        },
         Body::Edited(stage, edits) => {
-            let (whole, cut) = bytes(exchange, &Body::Same(*stage));
-            (edited(&whole, edits), cut)
+            let whole = joined_of(exchange, *stage);
+            Joined {
+                bytes: edited(&whole.bytes, edits),
+                chunks: edited_chunks(&whole.chunks, edits),
+                cut: whole.cut,
+            }
         }
     }
+}
+
+/// That of a stage whose body is its own.
+fn joined_of(exchange: &Exchange, stage: Stage) -> Joined {
+    let held = exchange.stage(stage);
+    held.filter(|held| matches!(held.body, Body::Whole(_) | Body::Pieces(_)))
+        .map(|held| joined(exchange, &held.body))
+        .unwrap_or_default()
 }
 
 fn edited(whole: &[u8], edits: &[Edit]) -> Vec<u8> {
@@ -164,52 +206,43 @@ impl<'a> Bodies<'a> {
         self.redactor.redact(&masked).into_owned()
     }
 
-    /// Times and lengths of the pieces of a body as it is shown; none of one that came whole.
-    pub(super) fn chunks(&self, held: &Held) -> Vec<(u64, usize)> {
-        let chunks = match &held.body {
-            Body::Pieces(pieces) => pieces.joined().1,
-            Body::Edited(stage, edits) => {
-                match self.exchange.stage(*stage).map(|held| &held.body) {
-                    Some(Body::Pieces(pieces)) => edited_chunks(&pieces.joined().1, edits),
-                    _ => Vec::new(),
-                }
-            }
-            Body::Whole(_) | Body::Same(_) => Vec::new(),
-        };
-        if chunks.is_empty() {
-            return chunks;
-        }
-        let (body, _) = bytes(self.exchange, &held.body);
-        let found = std::str::from_utf8(&body).map(|text| self.redactor.ranges(text));
-        match found {
-            Ok(found) if !found.is_empty() => masked_chunks(&chunks, &found, MASK.len()),
-            _ => chunks,
-        }
-    }
-
-    /// Puts a stage's body in.
-    pub(super) fn put(&self, held: &Held, told: &mut StageTold) {
+    /// Puts a stage's body in; times and lengths of its pieces as they are shown, none of one that came whole.
+    pub(super) fn put(&self, held: &Held, told: &mut StageTold) -> Vec<(u64, usize)> {
         told.size = size(self.exchange, &held.body);
         if let Body::Same(stage) = &held.body
             && !self.withholds(held)
         {
             told.same_as = Some(stage.name().into());
-            told.truncated = bytes(self.exchange, &held.body).1;
-            return;
+            told.truncated = is_cut(self.exchange, *stage);
+            return Vec::new();
         }
-        let (body, cut) = self.shown(held);
-        told.set_body(&body);
-        told.truncated = cut;
+        let Joined { bytes, chunks, cut } = joined(self.exchange, &held.body);
+        told.truncated = cut || self.withholds(held);
+        let Some(shown) = self.hidden(held, &bytes, cut) else {
+            told.set_body(&bytes);
+            return chunks;
+        };
+        told.set_body(&shown);
+        match std::str::from_utf8(&bytes).map(|text| self.redactor.ranges(text)) {
+            Ok(found) if !found.is_empty() => masked_chunks(&chunks, &found, MASK.len()),
+            _ => chunks,
+        }
     }
 
     /// What is shown of a stage's body, and whether that is not all.
     pub(super) fn shown(&self, held: &Held) -> (Vec<u8>, bool) {
-        if self.withholds(held) {
-            return (WITHHELD.into(), true);
-        }
         let (body, cut) = bytes(self.exchange, &held.body);
-        let Ok(text) = std::str::from_utf8(&body) else {
-            return (self.shown_bytes(body, cut), cut);
+        let shown = self.hidden(held, &body, cut);
+        (shown.unwrap_or(body), cut || self.withholds(held))
+    }
+
+    /// What is shown in a body's place, if it is not the body.
+    fn hidden(&self, held: &Held, body: &[u8], cut: bool) -> Option<Vec<u8>> {
+        if self.withholds(held) {
+            return Some(WITHHELD.into());
+        }
+        let Ok(text) = std::str::from_utf8(body) else {
+            return self.hidden_bytes(body, cut);
         };
         let shown = if cut {
             self.redactor.redact_cut(text)
@@ -221,7 +254,7 @@ impl<'a> Bodies<'a> {
             Cow::Borrowed(_) => None,
             Cow::Owned(text) => Some(text),
         });
-        (hidden.map_or(body, String::into_bytes), cut)
+        hidden.map(String::into_bytes)
     }
 
     /// An answer whose events give a secret away.
@@ -230,13 +263,11 @@ impl<'a> Bodies<'a> {
     }
 
     /// A body that is no text; or text that was cut inside a character.
-    fn shown_bytes(&self, body: Vec<u8>, cut: bool) -> Vec<u8> {
-        let text = String::from_utf8_lossy(&body);
+    fn hidden_bytes(&self, body: &[u8], cut: bool) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(body);
         let shown = self.redactor.redact(&text);
-        if cut && body.utf8_chunks().count() == 1 || shown != text {
-            return shown.into_owned().into_bytes();
-        }
-        body
+        let differs = cut && body.utf8_chunks().count() == 1 || shown != text;
+        differs.then(|| shown.into_owned().into_bytes())
     }
 
     /// A body without what the client put where the profile's key goes.

@@ -289,6 +289,7 @@ fn timings(exchange: &Exchange, usage: Option<Usage>) -> Timings {
 pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redactor) -> Detail {
     let said = parts(exchange, redactor);
     let bodies = Bodies::new(exchange, redactor, said.split);
+    let (mut chunks, mut returned_chunks) = (Vec::new(), Vec::new());
     let stages = exchange.stages.iter().map(|held| {
         let mut told = StageTold {
             stage: held.stage.name().into(),
@@ -298,23 +299,23 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
             headers: fields(held.headers.iter(), redactor),
             ..StageTold::default()
         };
-        bodies.put(held, &mut told);
+        let pieces = bodies.put(held, &mut told).into_iter();
+        let pieces = pieces.map(|(at, bytes)| ChunkTold {
+            at_ms: at as f64 / 1000.0,
+            bytes: bytes as u64,
+        });
+        match held.stage {
+            Stage::Received if chunks.is_empty() => chunks = pieces.collect(),
+            Stage::Returned if returned_chunks.is_empty() => returned_chunks = pieces.collect(),
+            _ => {}
+        }
         told
     });
-    let chunks = |stage| -> Vec<ChunkTold> {
-        let chunks = exchange.stage(stage).map(|held| bodies.chunks(held));
-        let chunks = chunks.unwrap_or_default().into_iter();
-        chunks
-            .map(|(at, bytes)| ChunkTold {
-                at_ms: at as f64 / 1000.0,
-                bytes: bytes as u64,
-            })
-            .collect()
-    };
+    let stages = stages.collect();
     Detail {
         summary: summary(exchange, live, redactor),
         rest: Rest {
-            stages: stages.collect(),
+            stages,
             calls: exchange
                 .calls
                 .iter()
@@ -322,8 +323,8 @@ pub(super) fn detail(exchange: &Exchange, live: Option<&Live>, redactor: &Redact
                 .collect(),
             parts: said.parts,
             events: said.events,
-            chunks: chunks(Stage::Received),
-            returned_chunks: chunks(Stage::Returned),
+            chunks,
+            returned_chunks,
         },
     }
 }

@@ -111,6 +111,7 @@ async fn planted_secrets_are_nowhere() {
         // The profiles are where two of them come from.
         if !entry.starts_with(world.profiles()) {
             told.push((entry.display().to_string(), fs::read(&entry).unwrap()));
+            told.extend(unpacked(&entry));
         }
     }
     assert!(told.iter().any(|(name, _)| name.ends_with("history.db")));
@@ -147,6 +148,24 @@ async fn planted_secrets_are_nowhere() {
             "{name} spells {HEADER}"
         );
     }
+}
+
+/// What a history packs, exchange by exchange.
+fn unpacked(path: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    if !path.ends_with("history.db") {
+        return Vec::new();
+    }
+    let db = rusqlite::Connection::open(path).unwrap();
+    let mut statement = db.prepare("SELECT packed FROM contents").unwrap();
+    let packed = statement.query_map([], |row| row.get(0)).unwrap();
+    let packed: Vec<Vec<u8>> = packed.map(Result::unwrap).collect();
+    assert!(!packed.is_empty());
+    let unpacked = packed
+        .iter()
+        .map(|packed| zstd::decode_all(packed.as_slice()).unwrap());
+    unpacked
+        .map(|rest| ("unpacked history.db".to_owned(), rest))
+        .collect()
 }
 
 fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -466,6 +485,7 @@ async fn every_source_is_kept_out_of_every_output() {
     for entry in files(&world.path("")) {
         if !entry.starts_with(world.profiles()) {
             told.push((entry.display().to_string(), fs::read(&entry).unwrap()));
+            told.extend(unpacked(&entry));
         }
     }
     for end in ["history.db", "requests.log"] {

@@ -4,8 +4,8 @@
 //! mode with `synchronous = NORMAL`: a process that is killed loses what it had not committed, some hundred milliseconds; a machine that
 //! loses power may also lose the last commits before it. Neither breaks the file. It is its owner's alone, as are the files beside it.
 //!
-//! What is looked for is found by folded text: prompts and answers are kept in lower case beside an index of their trigrams, which
-//! narrows the rows; the text itself decides. So a search agrees with [`Filter::finds`](super::Filter::finds) to the letter.
+//! What is looked for is found by folded text: prompts and answers are kept in lower case, and are read from the newest on. So a search agrees
+//! with [`Filter::finds`](super::Filter::finds) to the letter.
 
 mod error;
 mod prune;

@@ -7,9 +7,6 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 /// Most exchanges that go in one step.
 const STEP: u64 = 64;
 
-/// Most pages of the index that are written anew in one step, to give back what is gone from it.
-const MERGED: i64 = 256;
-
 /// Most pages that are given back in one step.
 const RETURNED: i64 = 1024;
 
@@ -81,18 +78,12 @@ pub(super) fn step(db: &mut Connection, bounds: Bounds) -> rusqlite::Result<Step
         && let Some(number) = excess(&change, bounds)?
     {
         for statement in [
-            "DELETE FROM search WHERE rowid = ?1",
             "DELETE FROM contents WHERE number = ?1",
             "DELETE FROM exchanges WHERE number = ?1",
         ] {
             change.prepare_cached(statement)?.execute([number])?;
         }
         removed += 1;
-    }
-    if oldest(&change)?.is_none() {
-        change.execute_batch("INSERT INTO search (search) VALUES ('delete-all');")?;
-    } else {
-        merge(&change, MERGED)?;
     }
     change.commit()?;
     Ok(Step {
@@ -114,27 +105,6 @@ fn oldest(db: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
     db.prepare_cached("SELECT number, began FROM exchanges ORDER BY began, id LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
-}
-
-/// Writes parts of the index anew, without what is gone.
-fn merge(db: &Connection, pages: i64) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT INTO search (search, rank) VALUES ('merge', ?1)")?
-        .execute([pages])?;
-    Ok(())
-}
-
-/// Writes the whole index anew, without what is gone.
-pub(super) fn tidy(db: &Connection) -> rusqlite::Result<()> {
-    // A negative number begins a merge of everything, a positive one goes on with it.
-    let mut pages = -MERGED;
-    loop {
-        let before = db.total_changes();
-        merge(db, pages)?;
-        if db.total_changes() - before < 2 {
-            return Ok(());
-        }
-        pages = MERGED;
-    }
 }
 
 /// Gives some free pages back, down to `keep` bytes of them; whether there are more.

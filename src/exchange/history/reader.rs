@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter, types::Value};
 
 use super::{
@@ -96,7 +97,8 @@ impl Reader {
     fn rows(&self, filter: &Filter, before: Option<(i64, &str)>) -> Result<Vec<Summary>, Error> {
         let limit = filter.limit.unwrap_or(usize::MAX);
         let wanted = filter.grep.as_deref().map(folded);
-        let (sql, values) = question(filter, wanted.as_deref(), before);
+        let wanted = wanted.as_deref().map(memmem::Finder::new);
+        let (sql, values) = question(filter, before);
         let failed = |error| self.failed(error);
         let mut statement = self.db.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
@@ -109,11 +111,12 @@ impl Reader {
             if !filter.takes_model(model, answered_by) {
                 continue;
             }
-            if let Some(wanted) = &wanted
-                && !text(3).map_err(failed)?.contains(wanted)
-                && !text(4).map_err(failed)?.contains(wanted)
-            {
-                continue;
+            if let Some(wanted) = &wanted {
+                let text = |column: usize| row.get_ref(column)?.as_bytes().map_err(Into::into);
+                let finds = |column: usize| text(column).map(|text| wanted.find(text).is_some());
+                if !finds(3).map_err(failed)? && !finds(4).map_err(failed)? {
+                    continue;
+                }
             }
             let summary = text(2).map_err(failed)?;
             let summary = serde_json::from_str(summary).map_err(|error| self.odd(&error))?;
@@ -171,21 +174,21 @@ impl Reader {
     ///
     /// If the file cannot be read.
     pub fn get(&self, id: &str) -> Result<Option<Detail>, Error> {
-        let found: Option<(String, String)> = self
+        let found: Option<(String, String, Option<Vec<u8>>)> = self
             .db
             .query_row(
-                "SELECT summary, rest FROM exchanges JOIN contents USING (number) WHERE id = ?1",
+                "SELECT summary, rest, packed FROM exchanges JOIN contents USING (number) WHERE id = ?1",
                 params![id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .optional()
             .map_err(|error| self.failed(error))?;
-        let Some((summary, rest)) = found else {
+        let Some((summary, rest, packed)) = found else {
             return Ok(None);
         };
         Ok(Some(Detail {
             summary: serde_json::from_str(&summary).map_err(|error| self.odd(&error))?,
-            rest: serde_json::from_str(&rest).map_err(|error| self.odd(&error))?,
+            rest: row::unpacked(&rest, packed.as_deref()).map_err(|error| self.odd(&error))?,
         }))
     }
 
@@ -212,7 +215,7 @@ impl Reader {
         Error::of(&self.path, error)
     }
 
-    fn odd(&self, error: &serde_json::Error) -> Error {
+    fn odd(&self, error: &dyn std::error::Error) -> Error {
         Error::Damaged {
             path: self.path.clone(),
             what: format!("an exchange in it cannot be read: {error}"),
@@ -234,9 +237,6 @@ fn pruned(db: &mut Connection, limits: &Limits) -> rusqlite::Result<Pruned> {
             break;
         }
     }
-    if exchanges > 0 {
-        prune::tidy(db)?;
-    }
     while prune::give_back(db, 0)? {}
     // The file itself shrinks when the log beside it is taken in; if somebody reads it now, that happens later.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -247,12 +247,8 @@ fn pruned(db: &mut Connection, limits: &Limits) -> rusqlite::Result<Pruned> {
 }
 
 /// What narrows a list down as far as SQLite can.
-fn question(
-    filter: &Filter,
-    wanted: Option<&str>,
-    before: Option<(i64, &str)>,
-) -> (String, Vec<Value>) {
-    let texts = wanted.is_some();
+fn question(filter: &Filter, before: Option<(i64, &str)>) -> (String, Vec<Value>) {
+    let texts = filter.grep.is_some();
     let mut sql = String::from("SELECT model, answered_by, summary");
     if texts {
         sql.push_str(", prompt, answer");
@@ -278,11 +274,6 @@ fn question(
     if let Some((began, id)) = before {
         sql.push_str(" AND (began, id) < (?, ?)");
         values.extend([began.into(), id.to_owned().into()]);
-    }
-    if let Some(query) = wanted.and_then(row::query) {
-        // The plus keeps SQLite from taking the rows out of order and sorting them, texts and all.
-        sql.push_str(" AND +e.number IN (SELECT rowid FROM search WHERE search MATCH ?)");
-        values.push(query.into());
     }
     sql.push_str(" ORDER BY began DESC, id DESC");
     (sql, values)

@@ -1,9 +1,18 @@
 //! An exchange as a row, and how it is looked for.
 
+use std::io::{self, Read};
+
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Kept, folded};
-use crate::exchange::told::Summary;
+use crate::exchange::told::{ChunkTold, EventTold, Rest, Summary};
+
+/// How hard zstd looks for what repeats: as little as it can. What an exchange repeats is near, and harder costs more than the file's pages do.
+const LEVEL: i32 = 1;
+
+/// Most bytes of one exchange. SQLite refuses a gigabyte, and would do so again and again.
+const LARGEST: usize = 256 << 20;
 
 /// What goes into the tables.
 #[derive(Debug)]
@@ -11,34 +20,36 @@ pub(super) struct Row {
     told: Summary,
     began: i64,
     summary: String,
-    rest: String,
+    packed: Vec<u8>,
     prompt: String,
     answer: String,
 }
 
 impl Row {
-    pub(super) fn of(kept: Kept) -> serde_json::Result<Row> {
+    /// # Errors
+    ///
+    /// If it cannot be put into words, or not into a row.
+    pub(super) fn of(kept: Kept, packer: &mut Packer) -> io::Result<Row> {
         let Kept {
             detail,
             prompt,
             answer,
         } = kept;
-        Ok(Row {
+        let row = Row {
             began: millis(&detail.summary.began)
                 .unwrap_or_else(|| jiff::Timestamp::now().as_millisecond()),
             summary: serde_json::to_string(&detail.summary)?,
-            rest: serde_json::to_string(&detail.rest)?,
+            packed: packer.packed(detail.rest)?,
             prompt: folded(&prompt),
             answer: folded(&answer),
             told: detail.summary,
-        })
-    }
-
-    pub(super) fn size(&self) -> usize {
-        [&self.summary, &self.rest, &self.prompt, &self.answer]
-            .iter()
-            .map(|text| text.len())
-            .sum()
+        };
+        let texts = [&row.summary, &row.prompt, &row.answer];
+        let texts = texts.iter().map(|text| text.len());
+        if texts.sum::<usize>() + row.packed.len() > LARGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(row)
     }
 
     /// Puts it in, unless it is there: a batch whose commit was in doubt comes again.
@@ -63,12 +74,139 @@ impl Row {
         }
         let number = db.last_insert_rowid();
         db.prepare_cached(
-            "INSERT INTO contents (number, prompt, answer, rest) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO contents (number, prompt, answer, rest, packed) VALUES (?1, ?2, ?3, '', ?4)",
         )?
-        .execute(params![number, self.prompt, self.answer, self.rest])?;
-        db.prepare_cached("INSERT INTO search (rowid, prompt, answer) VALUES (?1, ?2, ?3)")?
-            .execute(params![number, self.prompt, self.answer])?;
+        .execute(params![number, self.prompt, self.answer, self.packed])?;
         Ok(())
+    }
+}
+
+/// Packs what is only read when an exchange is shown, with zstd.
+pub(super) struct Packer {
+    /// Its tables are used again. `None` if there was no memory for them.
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl Packer {
+    pub(super) fn new() -> Packer {
+        Packer {
+            zstd: zstd::bulk::Compressor::new(LEVEL).ok(),
+        }
+    }
+
+    fn packed(&mut self, rest: Rest) -> io::Result<Vec<u8>> {
+        let bodies = rest.stages.iter().filter_map(|stage| stage.body.as_ref());
+        let bodies: usize = bodies.map(|body| body.get().len()).sum();
+        let pieces = rest.events.len() + rest.chunks.len() + rest.returned_chunks.len();
+        // About what it takes: growing by and by would copy it some times.
+        let mut words = Vec::with_capacity(bodies + 32 * pieces + 4096);
+        serde_json::to_writer(&mut words, &Packed::from(rest))?;
+        if words.len() > LARGEST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        match &mut self.zstd {
+            Some(zstd) => zstd.compress(&words),
+            None => zstd::bulk::compress(&words, LEVEL),
+        }
+    }
+}
+
+/// What was packed; of a file of the first format, which packed nothing, what it has.
+pub(super) fn unpacked(rest: &str, packed: Option<&[u8]>) -> io::Result<Rest> {
+    let Some(packed) = packed else {
+        return Ok(serde_json::from_str(rest)?);
+    };
+    let mut rest = Vec::new();
+    // Nobody's file may ask for more memory than we write.
+    zstd::Decoder::with_buffer(packed)?
+        .take(LARGEST as u64)
+        .read_to_end(&mut rest)?;
+    let packed: Packed = serde_json::from_slice(&rest)?;
+    Ok(packed.into())
+}
+
+/// What is packed. Of the hundreds of a stream's events, only what differs from one to the next: their numbers and names would be most of it.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    /// Without what follows.
+    rest: Rest,
+    /// Microseconds since the one before, type, part and text.
+    events: Vec<(i64, String, Option<u32>, String)>,
+    /// Microseconds since the one before, and length.
+    chunks: Vec<(i64, u64)>,
+    returned_chunks: Vec<(i64, u64)>,
+}
+
+impl From<Rest> for Packed {
+    fn from(mut rest: Rest) -> Packed {
+        let mut since = Since::default();
+        let events = std::mem::take(&mut rest.events).into_iter();
+        let events = events.map(|event| {
+            let after = since.next(event.at_ms);
+            (after, event.what, event.part, event.text)
+        });
+        let events = events.collect();
+        let chunks = |chunks: Vec<ChunkTold>| {
+            let mut since = Since::default();
+            let chunks = chunks.iter();
+            let chunks = chunks.map(|chunk| (since.next(chunk.at_ms), chunk.bytes));
+            chunks.collect()
+        };
+        Packed {
+            events,
+            chunks: chunks(std::mem::take(&mut rest.chunks)),
+            returned_chunks: chunks(std::mem::take(&mut rest.returned_chunks)),
+            rest,
+        }
+    }
+}
+
+impl From<Packed> for Rest {
+    fn from(packed: Packed) -> Rest {
+        let mut since = Since::default();
+        let events = packed.events.into_iter();
+        let events = events.map(|(after, what, part, text)| EventTold {
+            at_ms: since.back(after),
+            what,
+            part,
+            text,
+        });
+        let events = events.collect();
+        let chunks = |chunks: Vec<(i64, u64)>| {
+            let mut since = Since::default();
+            let chunks = chunks.into_iter();
+            let chunks = chunks.map(|(after, bytes)| ChunkTold {
+                at_ms: since.back(after),
+                bytes,
+            });
+            chunks.collect()
+        };
+        Rest {
+            events,
+            chunks: chunks(packed.chunks),
+            returned_chunks: chunks(packed.returned_chunks),
+            ..packed.rest
+        }
+    }
+}
+
+/// Times in milliseconds, told as whole microseconds since the one before: that is what they were measured in.
+#[derive(Default)]
+struct Since(i64);
+
+impl Since {
+    fn next(&mut self, at_ms: f64) -> i64 {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a time beyond 292,000 years ends there"
+        )]
+        let at = (at_ms * 1000.0).round() as i64;
+        at.saturating_sub(std::mem::replace(&mut self.0, at))
+    }
+
+    fn back(&mut self, after: i64) -> f64 {
+        self.0 = self.0.saturating_add(after);
+        self.0 as f64 / 1000.0
     }
 }
 
@@ -76,21 +214,4 @@ impl Row {
 pub(super) fn millis(time: &str) -> Option<i64> {
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(time.as_millisecond())
-}
-
-/// More trigrams than these narrow nothing down.
-const MOST_TRIGRAMS: usize = 24;
-
-/// A query of the index that finds every row whose folded text holds `wanted`, and others. `None` if it is too short for an index.
-pub(super) fn query(wanted: &str) -> Option<String> {
-    // The index leaves these out, too.
-    let letters: Vec<char> = wanted.chars().filter(|c| *c != '\0').collect();
-    let windows = letters.windows(3);
-    let step = windows.len() / MOST_TRIGRAMS + 1;
-    let quoted = windows.step_by(step).map(|trigram| {
-        let text: String = trigram.iter().collect();
-        format!("\"{}\"", text.replace('"', "\"\""))
-    });
-    let quoted: Vec<String> = quoted.collect();
-    (!quoted.is_empty()).then(|| quoted.join(" AND "))
 }

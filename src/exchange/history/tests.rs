@@ -13,7 +13,7 @@ use super::{
 };
 use crate::exchange::{
     Filter,
-    told::{PartTold, Rest, StageTold, Summary, Tokens},
+    told::{ChunkTold, EventTold, PartTold, Rest, StageTold, Summary, Tokens},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,6 +124,21 @@ fn an_exchange_comes_back_as_it_was() {
             text: "say".into(),
             ..PartTold::default()
         }],
+        events: [0.0, 0.001, 17.5, 17.5, 12.25, 86_400_000.007]
+            .map(|at_ms| EventTold {
+                at_ms,
+                what: "text".into(),
+                part: (at_ms > 1.0).then_some(0),
+                text: format!("at {at_ms}"),
+            })
+            .into(),
+        chunks: [(0.1, 7), (0.3, u64::MAX)]
+            .map(|(at_ms, bytes)| ChunkTold { at_ms, bytes })
+            .into(),
+        returned_chunks: vec![ChunkTold {
+            at_ms: 1_234.567,
+            bytes: 0,
+        }],
         ..Rest::default()
     };
     let expected = serde_json::to_string(&original.detail).unwrap();
@@ -138,6 +153,58 @@ fn an_exchange_comes_back_as_it_was() {
         "a\0b \u{1f600}".as_bytes()
     );
     assert!(reader.get(&id(2)).unwrap().is_none());
+}
+
+#[test]
+fn a_file_of_the_first_format_is_read_and_written_on() {
+    let (_folder, path) = place();
+    write(&path, Limits::default(), [kept(1)]);
+    let rest = Rest {
+        parts: vec![PartTold {
+            text: "said before".into(),
+            ..PartTold::default()
+        }],
+        ..Rest::default()
+    };
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("ALTER TABLE contents DROP COLUMN packed; PRAGMA user_version = 1;")
+        .unwrap();
+    db.execute(
+        "UPDATE contents SET rest = ?1",
+        [serde_json::to_string(&rest).unwrap()],
+    )
+    .unwrap();
+    drop(db);
+    write(&path, Limits::default(), [kept(2)]);
+    let reader = reader(&path);
+    assert_eq!(ids(&reader, ""), [id(2), id(1)]);
+    let detail = reader.get(&id(1)).unwrap().unwrap();
+    assert_eq!(detail.rest.parts[0].text, "said before");
+    assert!(reader.get(&id(2)).unwrap().is_some());
+}
+
+#[test]
+fn what_is_packed_is_small_and_what_cannot_be_unpacked_is_an_error() {
+    let (_folder, path) = place();
+    let mut stage = StageTold::default();
+    stage.set_body(&b"data: {\"delta\":{\"content\":\" word\"}}\n\n".repeat(10_000));
+    let mut large = kept(1);
+    large.detail.rest.stages.push(stage);
+    write(&path, Limits::default(), [large]);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let length: i64 = db
+        .query_row("SELECT length(packed) FROM contents", [], |row| row.get(0))
+        .unwrap();
+    assert!(length < 4_000, "{length} bytes");
+    db.execute("UPDATE contents SET packed = x'00'", [])
+        .unwrap();
+    let error = reader(&path).get(&id(1)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("an exchange in it cannot be read"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -293,7 +360,7 @@ fn what_is_looked_for_is_taken_literally() {
         expected.reverse();
         assert_eq!(numbers(&reader, &filter), expected, "{wanted:?}");
     }
-    // One that is longer than what the index is asked about.
+    // A long one.
     let filter = Filter {
         grep: Some("long ".repeat(50_000) + " needle"),
         ..Filter::default()
@@ -633,7 +700,7 @@ fn a_file_that_cannot_be_used_is_named() {
     for (path, expected, hint) in [
         (
             &newer,
-            "has format 99; this aiproxy knows formats up to 1",
+            "has format 99; this aiproxy knows formats up to 2",
             "update",
         ),
         (&other, "is no history of aiproxy", "move it away"),

@@ -13,7 +13,7 @@ use super::{
     Entry, Error, Limits,
     prune::{self, Bounds, Pages},
     queue::{Batch, Queue},
-    row::Row,
+    row::{Packer, Row},
     schema,
 };
 
@@ -22,9 +22,6 @@ const PACE: Duration = Duration::from_millis(200);
 
 /// How long a file that cannot be written is left alone.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Most bytes of one exchange. SQLite refuses a gigabyte, and would do so again and again.
-const LARGEST: usize = 256 << 20;
 
 /// How often at least the age of what is kept is looked at.
 const TIDY: Duration = Duration::from_secs(600);
@@ -49,6 +46,7 @@ impl History {
             path: path.to_owned(),
             limits,
             file: None,
+            packer: Packer::new(),
         };
         writer.open()?;
         std::thread::Builder::new()
@@ -97,6 +95,7 @@ struct Writer {
     limits: Limits,
     /// `None` after an error.
     file: Option<Open>,
+    packer: Packer,
 }
 
 /// The open file.
@@ -128,7 +127,7 @@ impl Writer {
         let mut lost = 0;
         let mut rows = Vec::with_capacity(batch.entries.len());
         for entry in batch.entries.drain(..) {
-            match rendered(entry) {
+            match rendered(entry, &mut self.packer) {
                 Some(row) => rows.push(row),
                 None => lost += 1,
             }
@@ -180,7 +179,6 @@ impl Writer {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)?;
         schema::check(&change, &path)?;
-        // No savepoints: each would write the index anew.
         for row in rows {
             row.insert(&change).map_err(failed)?;
         }
@@ -215,9 +213,9 @@ impl Writer {
 }
 
 /// Puts an exchange into words. One that cannot be is lost; the others are not.
-fn rendered(entry: Entry) -> Option<Row> {
+fn rendered(entry: Entry, packer: &mut Packer) -> Option<Row> {
     let kept = std::panic::catch_unwind(AssertUnwindSafe(entry.make)).ok()?;
-    Row::of(kept).ok().filter(|row| row.size() <= LARGEST)
+    Row::of(kept, packer).ok()
 }
 
 /// What tells a file from one that took its place.
