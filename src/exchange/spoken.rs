@@ -5,16 +5,21 @@ use std::fmt;
 use super::{
     kept::MOST,
     notices::speaks,
-    packed::{put_bytes, put_number, take_number, take_size, take_text},
+    packed::{put_bytes, put_number, put_numbers, take_bytes, take_number, take_size, take_text},
     record::REUSED,
 };
 use crate::llm::{Event, Finish, Kind, Tells};
 
-/// The events of an answer, as far as they are kept: all texts behind each other in one buffer, and where each one ends.
+/// The events of an answer, as far as they are kept: all texts behind each other in one buffer, and what each one did, told from the one before:
+/// five bytes of a word in the place of the 24 that it would take apart. There can be thousands of streams at once.
 #[derive(Clone, Default)]
 pub struct Spoken {
     text: String,
-    marks: Vec<Mark>,
+    /// Of each event: type and part, number, time, length of its text.
+    marks: Vec<u8>,
+    /// How many they are.
+    count: usize,
+    last: Last,
     opened: Vec<Opened>,
     /// Bytes of the parts' own texts: ids and names of tools.
     names: usize,
@@ -65,19 +70,17 @@ impl fmt::Debug for Spoken {
             f,
             "Spoken({} bytes in {} events)",
             self.text.len(),
-            self.marks.len()
+            self.count
         )
     }
 }
 
-#[derive(Clone, Copy)]
-struct Mark {
+/// What the next event is told from.
+#[derive(Clone, Copy, Default)]
+struct Last {
     seq: u64,
-    /// Tens of microseconds since the beginning: eleven hours fit.
-    at: u32,
-    len: u32,
-    part: u32,
-    what: Saying,
+    /// Tens of microseconds since the beginning.
+    at: u64,
 }
 
 /// What an event did.
@@ -160,7 +163,6 @@ impl Spoken {
             Event::Usage(_) => (Saying::Usage, 0, ""),
             _ => return,
         };
-        let length = u32::try_from(text.len()).ok();
         let names = match event {
             Event::Open {
                 kind: Kind::ToolCall { id, name },
@@ -168,23 +170,25 @@ impl Spoken {
             } => id.len() + name.len(),
             _ => 0,
         };
-        let fits = self.weight() + text.len() + names + size_of::<Mark>() <= MOST;
-        let Some(len) = length.filter(|_| fits && !full && !self.cut) else {
+        let fits = self.weight() + text.len() + names <= MOST;
+        if !fits || full || self.cut {
             self.cut = true;
             return;
-        };
+        }
         if let Event::Open { part, choice, kind } = event {
             self.opened.push(opened(*part, *choice, kind));
             self.names += names;
         }
         self.text.push_str(text);
-        self.marks.push(Mark {
-            seq,
-            at: u32::try_from(at / 10).unwrap_or(u32::MAX),
-            len,
-            part,
-            what,
-        });
+        let before = std::mem::replace(&mut self.last, Last { seq, at: at / 10 });
+        let numbers = [
+            u64::from(part) * SAYINGS.len() as u64 + place(what),
+            seq.saturating_sub(before.seq),
+            self.last.at.saturating_sub(before.at),
+            text.len() as u64,
+        ];
+        put_numbers(&mut self.marks, &numbers);
+        self.count += 1;
     }
 
     /// Whether not all is kept.
@@ -195,25 +199,13 @@ impl Spoken {
 
     /// Bytes that it holds.
     pub(super) fn weight(&self) -> usize {
-        self.text.len()
-            + self.names
-            + self.marks.len() * size_of::<Mark>()
-            + self.opened.len() * size_of::<Opened>()
+        self.text.len() + self.names + self.marks.len() + self.opened.len() * size_of::<Opened>()
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.text.as_bytes());
-        put_number(out, self.marks.len() as u64);
-        let mut before = 0;
-        for mark in &self.marks {
-            put_number(out, mark.seq.saturating_sub(before));
-            before = mark.seq;
-            put_number(out, mark.at.into());
-            put_number(out, mark.len.into());
-            put_number(out, mark.part.into());
-            let place = SAYINGS.iter().position(|saying| *saying == mark.what);
-            put_number(out, place.unwrap_or_default() as u64);
-        }
+        put_bytes(out, &self.marks);
+        put_number(out, self.count as u64);
         put_number(out, self.opened.len() as u64);
         for opened in &self.opened {
             put_number(out, opened.part.into());
@@ -232,19 +224,9 @@ impl Spoken {
 
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Spoken> {
         let text = take_text(bytes)?;
-        let (marks, mut seq) = (take_number(bytes)?, 0u64);
+        let marks = take_bytes(bytes)?.to_vec();
+        let count = take_size(bytes)?;
         let small = |bytes: &mut &[u8]| u32::try_from(take_number(bytes)?).ok();
-        let marks = (0..marks).map(|_| {
-            seq = seq.saturating_add(take_number(bytes)?);
-            Some(Mark {
-                seq,
-                at: small(bytes)?,
-                len: small(bytes)?,
-                part: small(bytes)?,
-                what: *SAYINGS.get(take_size(bytes)?)?,
-            })
-        });
-        let marks = marks.collect::<Option<Vec<Mark>>>()?;
         let opened = take_number(bytes)?;
         let opened = (0..opened).map(|_| {
             Some(Opened {
@@ -261,6 +243,8 @@ impl Spoken {
             opened: opened.collect::<Option<Vec<Opened>>>()?,
             text,
             marks,
+            count,
+            last: Last::default(),
             names: take_size(bytes)?,
             cut: take_number(bytes)? > 0,
         })
@@ -268,12 +252,13 @@ impl Spoken {
 
     /// Holds nothing, but for memory that is used again if it is not much.
     pub(super) fn clear(&mut self) {
-        if self.text.capacity() > REUSED || self.marks.capacity() * size_of::<Mark>() > REUSED {
+        if self.text.capacity() > REUSED || self.marks.capacity() > REUSED {
             *self = Spoken::default();
         }
         self.text.clear();
         self.marks.clear();
         self.opened.clear();
+        (self.count, self.last) = (0, Last::default());
         (self.names, self.cut) = (0, false);
     }
 
@@ -291,26 +276,39 @@ impl Spoken {
 
     /// The events.
     pub fn events(&self) -> impl Iterator<Item = Spoke<'_>> {
-        let (mut from, mut next) = (0, 0);
-        self.marks.iter().map(move |mark| {
-            let end = from + mark.len as usize;
+        let mut marks = self.marks.as_slice();
+        let (mut from, mut next, mut last) = (0, 0, Last::default());
+        // They were coded here.
+        std::iter::from_fn(move || {
+            let coded = take_number(&mut marks)?;
+            let sayings = SAYINGS.len() as u64;
+            let what = *SAYINGS.get(usize::try_from(coded % sayings).ok()?)?;
+            last.seq = last.seq.saturating_add(take_number(&mut marks)?);
+            last.at = last.at.saturating_add(take_number(&mut marks)?);
+            let end = take_size(&mut marks)?.saturating_add(from);
             let text = self.text.get(from..end).unwrap_or_default();
             from = end;
             let mut opened = None;
-            if mark.what == Saying::Open {
+            if what == Saying::Open {
                 opened = self.opened.get(next);
                 next += 1;
             }
-            Spoke {
-                seq: mark.seq,
-                at: u64::from(mark.at) * 10,
-                what: mark.what,
-                part: mark.part,
+            Some(Spoke {
+                seq: last.seq,
+                at: last.at.saturating_mul(10),
+                what,
+                part: u32::try_from(coded / sayings).ok()?,
                 text,
                 opened,
-            }
+            })
         })
     }
+}
+
+/// The number that it is packed as.
+fn place(what: Saying) -> u64 {
+    let place = SAYINGS.iter().position(|saying| *saying == what);
+    place.unwrap_or_default() as u64
 }
 
 pub(super) fn opened(part: u32, choice: u32, kind: &Kind<'_>) -> Opened {

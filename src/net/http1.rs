@@ -45,9 +45,6 @@ const SWEEP: Duration = if cfg!(test) {
     Duration::from_secs(5)
 };
 
-/// How long a connection that fell idle is taken to be open, without another look at its socket.
-const TRUSTED: Duration = Duration::from_millis(1);
-
 /// A connection, and what sends on it.
 pub(crate) struct Own {
     sender: http1::SendRequest<Upload>,
@@ -127,12 +124,11 @@ impl Own {
 
     /// Whether it could take a request: nothing is on it, and its upstream has not closed it.
     fn is_free(&mut self) -> bool {
-        let idle = self.since.elapsed();
-        let doubt = idle > TRUSTED && !self.is_home();
-        self.doubt.store(doubt, Ordering::Relaxed);
+        // However short it was idle: some upstreams close after each answer, and do not say so.
+        self.doubt.store(!self.is_home(), Ordering::Relaxed);
         self.drive(&mut Context::from_waker(noop_waker_ref()));
         self.doubt.store(false, Ordering::Relaxed);
-        !self.closed && self.sender.is_ready() && idle < IDLE
+        !self.closed && self.sender.is_ready() && self.since.elapsed() < IDLE
     }
 }
 

@@ -258,6 +258,25 @@ async fn an_upstream_s_connection_is_used_again() {
     assert!(client.reply().await.clean().await.text().contains("third"));
 }
 
+/// Some servers close soon after each answer, and do not say so. The next request may come on another thread than the one that would be told.
+#[tokio::test]
+async fn an_upstream_that_closes_after_each_answer_is_asked_anew() {
+    let mut upstream = Upstream::start().await;
+    let server = Server::of(&ProfileText::openai(&upstream));
+    let body = completion("here");
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..100 {
+        let client = Ask::chat(chat("")).send(&server).await;
+        let mut call = upstream.call().await;
+        call.write(answer.clone()).await;
+        assert_eq!(client.reply().await.clean().await.status, 200);
+        drop(call);
+    }
+}
+
 #[tokio::test]
 async fn many_requests_share_a_connection_of_http_2() {
     let upstream = Upstream::playing(|mut call| async move {

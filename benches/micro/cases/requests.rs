@@ -1,10 +1,15 @@
 //! What is done to each request, and what is kept of it.
 
-use std::{hint::black_box, sync::Arc, time::SystemTime};
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aiproxy::{
     exchange::{
-        Found, Head, Heard, Ledger, Listener, Recorder, Redactor, Stage, price,
+        Ended, Found, Head, Heard, Ledger, Listener, Measured, Metrics, Recorder, Redactor, Stage,
+        price,
         told::{Detail, What},
     },
     llm::Usage,
@@ -46,6 +51,7 @@ pub(super) fn all() -> Vec<Case> {
         chunks().runs(200),
         price_list().runs(20_000),
         price_profile().runs(20_000),
+        metrics().runs(2_000),
     ]
 }
 
@@ -279,4 +285,44 @@ fn price_profile() -> Case {
     let run = || price(black_box((Some(2.0), Some(8.0))), None);
     let yields = || 1_500 * 2_000 + 400 * 8_000;
     Case::new("price/profile", 1, yields, move || Box::new(run))
+}
+
+/// What metrics count of one request that was answered.
+fn metrics() -> Case {
+    let served = || {
+        let metrics = Metrics::default();
+        metrics.serve(["gpt", "mock"]);
+        metrics
+    };
+    let count = |metrics: &Metrics| {
+        metrics.opened(black_box("gpt"));
+        metrics.closed(&Measured {
+            profile: black_box("gpt"),
+            provider: "openai",
+            operation: "llm/v1/chat",
+            status: Some(200),
+            ended: Ended::Ok,
+            error: None,
+            usage: Some(usage()),
+            cost: Some(0.1),
+            took: Duration::from_millis(1_200),
+            first_token: Some(Duration::from_millis(20)),
+            stream: true,
+        });
+        1
+    };
+    let yields = move || {
+        let metrics = served();
+        let counted = count(&metrics);
+        let text = metrics.text();
+        assert!(
+            text.contains("aiproxy_request_duration_seconds_count{"),
+            "{text}"
+        );
+        counted
+    };
+    Case::new("metrics/request", 1, yields, move || -> Run {
+        let metrics = served();
+        Box::new(move || count(&metrics))
+    })
 }
