@@ -233,6 +233,10 @@ impl Framer {
         };
         let frame = self.split.frame(self.buffer.slice(..end))?;
         self.buffer.advance(end);
+        if self.buffer.is_empty() {
+            // What is left of the chunk is a hold on it: it would pin the read buffer until the next one comes.
+            self.buffer = Bytes::new();
+        }
         Ok(Some(frame))
     }
 

@@ -239,6 +239,17 @@ mod tests {
         assert!(chunk.is_unique());
     }
 
+    #[test]
+    fn a_chunk_that_was_cut_to_its_end_is_not_pinned() {
+        let mut framer = Framer::new(Framing::Sse, 100);
+        let chunk = Bytes::from(b"data: a\n\ndata: b\n\n".to_vec());
+        framer.feed(chunk.clone());
+        while let Some(frame) = framer.frame().unwrap() {
+            drop(frame);
+        }
+        assert!(chunk.is_unique());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_at_any_split_give_the_same_events(
