@@ -12,8 +12,8 @@ use super::{
 /// Pieces longer than this are kept as they are.
 const LONGEST_SHARED: usize = 2048;
 
-/// Most bytes that wait to be coded, the piece before them included.
-const WAITING: usize = LONGEST_SHARED + 512;
+/// Most bytes that wait to be coded, the piece before them included; but one piece may always wait.
+const WAITING: usize = 1280;
 
 /// A body in pieces, as far as it is kept.
 #[derive(Clone, Default)]
@@ -59,9 +59,8 @@ impl Pieces {
             self.last = 0;
             return;
         }
-        if self.waiting.capacity() == 0 {
-            self.waiting.reserve_exact(WAITING);
-        }
+        let room = WAITING.max(self.waiting.len() + piece.len());
+        self.waiting.reserve_exact(room - self.waiting.len());
         self.waiting.extend_from_slice(piece);
         self.marks.push((at, piece.len() as u32));
     }

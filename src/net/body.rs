@@ -1,22 +1,30 @@
 //! Bodies on their way: the request's, which tells how far it got, and the response's, which keeps its exchange alive.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Wake, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{error::explain, http1::Own, locked, origin::Exchange};
+use super::{
+    chunks::{Chunks, body, closes, is_chunked},
+    error::Torn,
+    http1::{Kept, Own},
+    locked,
+    origin::Exchange,
+};
 use crate::transport::{Body, BoxError, TransportError};
 
 /// How far a request's body got; shared with whoever waits for the answer.
@@ -24,6 +32,7 @@ use crate::transport::{Body, BoxError, TransportError};
 pub(crate) struct Progress {
     moved: Mutex<Instant>,
     failed: AtomicBool,
+    over: AtomicBool,
     cut: AtomicBool,
     /// Whoever sends the body, when it waits for more of it.
     sender: AtomicWaker,
@@ -34,6 +43,7 @@ impl Progress {
         Arc::new(Progress {
             moved: Mutex::new(Instant::now()),
             failed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             sender: AtomicWaker::new(),
         })
@@ -52,6 +62,11 @@ impl Progress {
     /// Whether the body itself ended in an error, so that the upstream is not to blame.
     pub(crate) fn failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more is asked of the body: it was sent, or never will be.
+    pub(crate) fn over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 }
 
@@ -76,6 +91,12 @@ pub(crate) struct Upload {
 impl Upload {
     pub(crate) fn new(body: Body, progress: Arc<Progress>) -> Self {
         Upload { body, progress }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.progress.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -134,47 +155,48 @@ impl Wake for Woken {
 
 /// A response's body. Its trailers pass; its end, its error or its drop ends the exchange.
 pub(crate) struct Download {
-    body: Incoming,
-    /// The connection, where it has no task of its own.
-    own: Option<Own>,
+    source: Source,
     exchange: Option<Exchange>,
+    _cut: Cut,
+}
+
+/// Where a body comes from.
+enum Source {
+    /// hyper, on a connection with a task of its own.
+    Hyper(Incoming),
+    /// hyper, on a connection that whoever reads drives.
+    Own(Driven),
+    /// A connection without hyper.
+    Chunks(Chunks),
+    Over,
+}
+
+/// A body, and the connection it comes over.
+struct Driven {
+    body: Incoming,
+    own: Own,
     woken: Arc<Woken>,
     waker: Waker,
     /// Nothing was there when it was asked last.
     waits: bool,
-    _cut: Cut,
 }
 
-impl Download {
-    pub(crate) fn new(body: Incoming, own: Option<Own>, exchange: Exchange, cut: Cut) -> Self {
-        let over = body.is_end_stream();
+impl Driven {
+    fn new(body: Incoming, own: Own) -> Self {
         let woken = Arc::new(Woken {
             since: AtomicBool::new(false),
             task: AtomicWaker::new(),
         });
-        let mut download = Download {
+        Driven {
             body,
             own,
-            exchange: Some(exchange),
             waker: Waker::from(Arc::clone(&woken)),
             woken,
             waits: false,
-            _cut: cut,
-        };
-        if over {
-            download.over();
-        }
-        download
-    }
-
-    /// All of it is here.
-    fn over(&mut self) {
-        if let (Some(exchange), Some(own)) = (self.exchange.take(), self.own.take()) {
-            exchange.release(own);
         }
     }
 
-    fn poll_body(
+    fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
@@ -187,14 +209,72 @@ impl Download {
         }
         let mut cx = Context::from_waker(&self.waker);
         let mut polled = Pin::new(&mut self.body).poll_frame(&mut cx);
-        if polled.is_pending()
-            && let Some(own) = &mut self.own
-        {
-            own.drive(&mut cx);
+        if polled.is_pending() {
+            self.own.drive(&mut cx);
             polled = Pin::new(&mut self.body).poll_frame(&mut cx);
         }
         self.waits = polled.is_pending();
         polled
+    }
+}
+
+impl Download {
+    /// The body of an answer that came over `own`, or over a connection with a task of its own.
+    pub(crate) fn new(
+        answer: Response<Incoming>,
+        own: Option<Own>,
+        exchange: Exchange,
+        cut: Cut,
+    ) -> Response<Download> {
+        let keep = !closes(answer.headers());
+        // When nothing is left to do but to read.
+        let heard = own.as_ref().and_then(|own| {
+            let heard = own.heard()?;
+            (is_chunked(&answer) && cut.0.over() && own.is_flushed()).then_some(heard)
+        });
+        let begun = heard.as_deref().and_then(|heard| body(heard, &answer));
+        answer.map(|body| {
+            let source = match (own, begun) {
+                (Some(own), Some(begun)) => {
+                    let keep = keep && !own.closes();
+                    Source::Chunks(Chunks::new(own.into_link(), begun, keep))
+                }
+                (Some(own), None) => Source::Own(Driven::new(body, own)),
+                (None, _) => Source::Hyper(body),
+            };
+            let mut download = Download {
+                source,
+                exchange: Some(exchange),
+                _cut: cut,
+            };
+            download.end();
+            download
+        })
+    }
+
+    /// Lets the connection go when all of the body is here.
+    fn end(&mut self) {
+        if !self.is_end_stream() {
+            return;
+        }
+        let link = match mem::replace(&mut self.source, Source::Over) {
+            Source::Own(driven) => Some(Kept::Own(driven.own)),
+            Source::Chunks(chunks) => chunks.into_link().map(Kept::Bare),
+            Source::Hyper(_) | Source::Over => None,
+        };
+        if let (Some(exchange), Some(link)) = (self.exchange.take(), link) {
+            exchange.release(link);
+        }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+        let polled = match &mut self.source {
+            Source::Hyper(body) => Pin::new(body).poll_frame(cx),
+            Source::Own(driven) => driven.poll_frame(cx),
+            Source::Chunks(chunks) => return chunks.poll(cx),
+            Source::Over => Poll::Ready(None),
+        };
+        polled.map_err(Torn::Hyper)
     }
 }
 
@@ -206,31 +286,39 @@ impl http_body::Body for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match std::task::ready!(self.poll_body(cx)) {
+        match ready!(self.poll_source(cx)) {
             Some(Ok(frame)) => {
-                if self.body.is_end_stream() {
-                    self.over();
-                }
+                self.end();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => {
+            Some(Err(torn)) => {
+                self.source = Source::Over;
                 let name = self.exchange.take().map(|exchange| exchange.name());
                 let name = name.as_deref().unwrap_or("upstream");
-                let why = explain(&error, name, "the response was whole");
-                Poll::Ready(Some(Err(TransportError::Broken(why).into())))
+                Poll::Ready(Some(Err(TransportError::Broken(torn.explain(name)).into())))
             }
             None => {
-                self.over();
+                self.end();
                 Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Hyper(body) => body.is_end_stream(),
+            Source::Own(driven) => driven.body.is_end_stream(),
+            Source::Chunks(chunks) => chunks.is_over(),
+            Source::Over => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Hyper(body) => body.size_hint(),
+            Source::Own(driven) => driven.body.size_hint(),
+            Source::Chunks(_) => SizeHint::default(),
+            Source::Over => SizeHint::with_exact(0),
+        }
     }
 }

@@ -211,7 +211,8 @@ impl Client {
                     )));
                 }
                 Ok((response, own, exchange)) => {
-                    let mut response = received(response, own, exchange, cut);
+                    let mut response =
+                        Download::new(response, own, exchange, cut).map(BodyExt::boxed_unsync);
                     response.extensions_mut().insert(Connected {
                         took: once.connected,
                         resent,
@@ -306,6 +307,9 @@ impl Once<'_> {
         let made = timeout(limit, self.origin.own()).await;
         let mut own = made.unwrap_or(Err(TransportError::ConnectTimeout(limit)))?;
         self.connected = began.elapsed();
+        if self.dial.stream {
+            own.listen();
+        }
         let sent = self.first_byte(pin!(own.send(request))).await?;
         match sent {
             Ok(response) => Ok((response, own)),
@@ -382,15 +386,6 @@ fn upload_failed() -> TransportError {
 
 fn unusable(what: &str) -> TransportError {
     TransportError::Connect(format!("the upstream's URL {what}"))
-}
-
-fn received(
-    response: Response<Incoming>,
-    own: Option<Own>,
-    exchange: Exchange,
-    cut: Cut,
-) -> Response<Body> {
-    response.map(|body| Download::new(body, own, exchange, cut).boxed_unsync())
 }
 
 /// Takes `user:password@` out of a URL: HTTP/2 would send it to the upstream as part of its name.

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -30,6 +30,7 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::{
+    locked,
     proxy::{Proxy, ProxyKind, Route, host_port, is_localhost},
     tls::{Security, Tls},
     tunnel,
@@ -105,8 +106,19 @@ pub(crate) struct Link {
     pub(crate) http2: bool,
     /// The other end is a forward proxy, which wants whole URLs.
     proxied: bool,
-    doubt: Arc<AtomicBool>,
+    marks: Arc<Marks>,
     _counted: Counted,
+}
+
+/// What is known of a [`Link`] by whoever gave it away.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Makes a read that finds nothing look at the socket itself: the runtime may not have heard yet that the other end closed it.
+    pub(crate) doubt: AtomicBool,
+    /// All that was written has left.
+    pub(crate) flushed: AtomicBool,
+    /// What is read is kept here, too.
+    pub(crate) heard: Mutex<Option<Vec<u8>>>,
 }
 
 impl Link {
@@ -115,9 +127,9 @@ impl Link {
         self.proxied
     }
 
-    /// What makes a read that finds nothing look at the socket itself: the runtime may not have heard yet that the other end closed it.
-    pub(crate) fn doubt(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.doubt)
+    /// What it shares.
+    pub(crate) fn marks(&self) -> Arc<Marks> {
+        Arc::clone(&self.marks)
     }
 
     /// Counts what was read against the runtime's budget, which counts reads: a task yields after 128 of them, however large. An upstream
@@ -154,7 +166,10 @@ impl AsyncRead for Link {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         Link::spend(cx, buf.filled().len().saturating_sub(before));
-        if read.is_pending() && self.doubt.load(Ordering::Relaxed) && self.is_closed() {
+        if let Some(heard) = &mut *locked(&self.marks.heard) {
+            heard.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+        }
+        if read.is_pending() && self.marks.doubt.load(Ordering::Relaxed) && self.is_closed() {
             // Nothing read is the end.
             return Poll::Ready(Ok(()));
         }
@@ -168,11 +183,15 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.marks.flushed.store(false, Ordering::Relaxed);
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        let all = matches!(flushed, Poll::Ready(Ok(())));
+        self.marks.flushed.store(all, Ordering::Relaxed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -184,6 +203,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.marks.flushed.store(false, Ordering::Relaxed);
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -244,7 +264,7 @@ impl Dialer {
                 io,
                 http2: false,
                 proxied,
-                doubt: Arc::default(),
+                marks: Arc::default(),
                 _counted: self.count.one(),
             });
         }
@@ -258,7 +278,7 @@ impl Dialer {
             io: Box::new(io),
             http2,
             proxied,
-            doubt: Arc::default(),
+            marks: Arc::default(),
             _counted: self.count.one(),
         })
     }

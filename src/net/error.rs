@@ -1,4 +1,4 @@
-//! hyper's errors in words that name the upstream.
+//! What goes wrong on connections in words that name the upstream.
 
 use std::{error::Error, io};
 
@@ -25,6 +25,11 @@ pub(crate) fn explain(error: &hyper::Error, name: &str, goal: &str) -> String {
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return format!("{name} closed the connection before {goal}");
     }
+    explain_any(error, name, goal)
+}
+
+/// The same of what hyper did not say, or only passed on.
+fn explain_any(error: &(dyn Error + 'static), name: &str, goal: &str) -> String {
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset) => {
             return format!("{name} reset the connection before {goal}");
@@ -50,6 +55,29 @@ pub(crate) fn explain(error: &hyper::Error, name: &str, goal: &str) -> String {
     }
     format!("{name} broke the exchange before {goal} ({last})")
 }
+
+/// Why a response's body ended before it was whole.
+#[derive(Debug)]
+pub(crate) enum Torn {
+    Hyper(hyper::Error),
+    Framing,
+    Closed,
+    Io(io::Error),
+}
+
+impl Torn {
+    pub(crate) fn explain(&self, name: &str) -> String {
+        match self {
+            Torn::Hyper(error) => explain(error, name, WHOLE),
+            Torn::Framing => format!("{name} broke HTTP's framing before {WHOLE}"),
+            Torn::Closed => format!("{name} closed the connection before {WHOLE}"),
+            Torn::Io(error) => explain_any(error, name, WHOLE),
+        }
+    }
+}
+
+/// The goal of one that has begun.
+const WHOLE: &str = "the response was whole";
 
 /// The usual goal of [`explain`].
 pub(crate) const BEGAN: &str = "the response began";

@@ -2,7 +2,8 @@
 //!
 //! hyper-util's pool runs each connection on a task of its own, and each chunk of an answer goes from task to task. Here whoever reads the
 //! answer reads the socket: a chunk wakes one task, and what one read brings leaves by one write. This is for requests whose body is in
-//! memory. One that the client is still sending has to go on while nobody reads the answer, so it is the pool's.
+//! memory. One that the client is still sending has to go on while nobody reads the answer, so it is the pool's. hyper speaks on them, but
+//! for what `chunks` reads.
 
 use std::{
     future::poll_fn,
@@ -25,13 +26,15 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::{AsyncRead, ReadBuf},
     runtime::{Handle, RuntimeFlavor},
     time::Instant,
 };
 
 use super::{
     body::Upload,
-    connect::Link,
+    chunks::closes,
+    connect::{Link, Marks},
     error::{BEGAN, explain},
     locked,
     pool::{IDLE, MAX_IDLE, STREAM_BUFFER},
@@ -45,17 +48,19 @@ const SWEEP: Duration = if cfg!(test) {
     Duration::from_secs(5)
 };
 
+/// Room for an answer's head and the first of its body.
+const HEARD: usize = 1024;
+
 /// A connection, and what sends on it.
 pub(crate) struct Own {
     sender: http1::SendRequest<Upload>,
-    connection: Pin<Box<http1::Connection<TokioIo<Link>, Upload>>>,
+    connection: Box<http1::Connection<TokioIo<Link>, Upload>>,
     /// The other end is a forward proxy, which wants whole URLs.
     proxied: bool,
     closed: bool,
-    /// Makes the connection look at its socket.
-    doubt: Arc<AtomicBool>,
-    /// Since when nothing is on it.
-    since: Instant,
+    /// The request said that it is the last one.
+    closes: bool,
+    marks: Arc<Marks>,
     /// Its socket wakes this thread.
     home: ThreadId,
 }
@@ -80,17 +85,17 @@ impl Own {
         if stream {
             builder.max_buf_size(STREAM_BUFFER);
         }
-        let (proxied, doubt) = (link.proxied(), link.doubt());
+        let (proxied, marks) = (link.proxied(), link.marks());
         let made = builder.handshake(TokioIo::new(link)).await;
         let (sender, connection) =
             made.map_err(|error| TransportError::Connect(explain(&error, &name(), BEGAN)))?;
         Ok(Own {
             sender,
-            connection: Box::pin(connection),
+            connection: Box::new(connection),
             proxied,
             closed: false,
-            doubt,
-            since: Instant::now(),
+            closes: false,
+            marks,
             home: here(),
         })
     }
@@ -98,7 +103,7 @@ impl Own {
     /// Lets the connection read and write.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         // What went wrong is told where the answer is read.
-        self.closed = self.closed || self.connection.as_mut().poll(cx).is_ready();
+        self.closed = self.closed || Pin::new(&mut *self.connection).poll(cx).is_ready();
     }
 
     /// Sends a request and gives the head of its answer.
@@ -107,12 +112,13 @@ impl Own {
         mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, Unanswered> {
         address(&mut request, self.proxied);
+        self.closes = closes(request.headers());
         let mut sending = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
                 return Poll::Ready(sent.map_err(Unanswered::from));
             }
-            self.closed = self.closed || self.connection.as_mut().poll(cx).is_ready();
+            self.closed = self.closed || Pin::new(&mut *self.connection).poll(cx).is_ready();
             match sending.as_mut().poll(cx) {
                 Poll::Ready(sent) => Poll::Ready(sent.map_err(Unanswered::from)),
                 Poll::Pending if self.closed => Poll::Ready(Err(Unanswered::Closed)),
@@ -122,21 +128,29 @@ impl Own {
         .await
     }
 
-    /// Whether it could take a request: nothing is on it, and its upstream has not closed it.
-    fn is_free(&mut self) -> bool {
-        // However short it was idle: some upstreams close after each answer, and do not say so.
-        self.doubt.store(!self.is_home(), Ordering::Relaxed);
-        self.drive(&mut Context::from_waker(noop_waker_ref()));
-        self.doubt.store(false, Ordering::Relaxed);
-        !self.closed && self.sender.is_ready() && self.since.elapsed() < IDLE
+    /// Keeps what is read, until it is asked for.
+    pub(crate) fn listen(&self) {
+        *locked(&self.marks.heard) = Some(Vec::with_capacity(HEARD));
     }
-}
 
-impl Own {
-    /// Whether what woke this thread has told of all that came for the connection, too: they wait for the same.
-    fn is_home(&self) -> bool {
-        let alone = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
-        self.home == here() && Handle::try_current().is_ok_and(alone)
+    /// What was read since [`Own::listen`].
+    pub(crate) fn heard(&self) -> Option<Vec<u8>> {
+        locked(&self.marks.heard).take()
+    }
+
+    /// Whether all that was written has left, so that no more than reading is to be done.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.closed && self.marks.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request said that it is the last one.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// The connection without hyper.
+    pub(crate) fn into_link(self) -> Link {
+        self.connection.into_parts().io.into_inner()
     }
 }
 
@@ -155,38 +169,95 @@ fn here() -> ThreadId {
     HERE.with(|here| *here)
 }
 
+/// A connection that nothing is on.
+pub(crate) struct Free {
+    link: Kept,
+    marks: Arc<Marks>,
+    since: Instant,
+    /// Its socket wakes this thread.
+    home: ThreadId,
+}
+
+/// What is kept of it.
+pub(crate) enum Kept {
+    /// hyper is on it.
+    Own(Own),
+    /// It was read without.
+    Bare(Link),
+}
+
+impl Free {
+    pub(crate) fn new(link: Kept) -> Self {
+        let (marks, home) = match &link {
+            Kept::Own(own) => (Arc::clone(&own.marks), own.home),
+            Kept::Bare(link) => (link.marks(), here()),
+        };
+        Free {
+            link,
+            marks,
+            since: Instant::now(),
+            home,
+        }
+    }
+
+    /// Whether it could take a request: nothing is on it, and its upstream has not closed it.
+    fn is_usable(&mut self) -> bool {
+        // However short it was idle: some upstreams close after each answer, and do not say so.
+        self.marks.doubt.store(!self.is_home(), Ordering::Relaxed);
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let quiet = match &mut self.link {
+            Kept::Own(own) => {
+                own.drive(&mut cx);
+                !own.closed && own.sender.is_ready()
+            }
+            // What comes now is no answer, and the end is one byte that is not there.
+            Kept::Bare(link) => Pin::new(link)
+                .poll_read(&mut cx, &mut ReadBuf::new(&mut [0]))
+                .is_pending(),
+        };
+        self.marks.doubt.store(false, Ordering::Relaxed);
+        quiet && self.since.elapsed() < IDLE
+    }
+
+    /// Whether what woke this thread has told of all that came for the connection, too: they wait for the same.
+    fn is_home(&self) -> bool {
+        let alone = |handle: Handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        self.home == here() && Handle::try_current().is_ok_and(alone)
+    }
+}
+
 /// The connections to one upstream that nothing is on.
 #[derive(Default)]
 pub(crate) struct Idle {
-    free: Mutex<Vec<Own>>,
+    free: Mutex<Vec<Free>>,
     swept: AtomicBool,
 }
 
 impl Idle {
     /// The one that was used last, so that others can fall idle; one of this thread, if there is any.
-    pub(crate) fn take(&self) -> Option<Own> {
+    pub(crate) fn take(&self) -> Option<Kept> {
         let here = here();
         loop {
             let mut free = locked(&self.free);
-            let at = free.iter().rposition(|own| own.home == here);
+            let at = free.iter().rposition(|one| one.home == here);
             let at = at.or(free.len().checked_sub(1))?;
-            let mut own = free.remove(at);
+            let mut one = free.remove(at);
             drop(free);
-            if own.is_free() {
-                return Some(own);
+            if one.is_usable() {
+                return Some(one.link);
             }
         }
     }
 
     /// Keeps one whose exchange is over, if it can be used again. Tells whether somebody has to begin to [`sweep`].
-    pub(crate) fn put(&self, mut own: Own) -> bool {
-        own.since = Instant::now();
-        if !own.is_free() {
+    pub(crate) fn put(&self, link: Kept) -> bool {
+        let mut one = Free::new(link);
+        if !one.is_usable() {
             return false;
         }
         let mut free = locked(&self.free);
         let oldest = (free.len() >= MAX_IDLE).then(|| free.remove(0));
-        free.push(own);
+        free.push(one);
         drop(free);
         // Closing a socket takes a while.
         drop(oldest);
@@ -196,7 +267,7 @@ impl Idle {
     /// Lets those go that are closed or old. Tells whether any are left.
     fn look(&self) -> bool {
         let mut kept = mem::take(&mut *locked(&self.free));
-        kept.retain_mut(Own::is_free);
+        kept.retain_mut(Free::is_usable);
         let mut free = locked(&self.free);
         // Those that came meanwhile are younger.
         kept.append(&mut free);

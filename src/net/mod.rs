@@ -5,6 +5,8 @@
 //! clouds' credentials. Imports `transport` and `keys` only.
 
 mod body;
+mod chunked;
+mod chunks;
 mod client;
 mod connect;
 mod error;

@@ -20,7 +20,7 @@ use super::{
     body::Upload,
     connect::{Dialer, Link},
     error::{BEGAN, explain},
-    http1::{self, Idle, Own},
+    http1::{self, Idle, Kept, Own},
     lanes::{Lanes, Next, UNTOLD},
     locked,
     pool::{self, IDLE, Pool, Spare},
@@ -95,12 +95,13 @@ impl Origin {
 
     /// An HTTP/1.1 connection that the exchange drives itself.
     pub(crate) async fn own(&self) -> Result<Own, TransportError> {
-        if let Some(own) = self.idle.take() {
-            return Ok(own);
-        }
-        let link = match self.spare.take() {
-            Some(link) => link,
-            None => self.dialer.connect(false).await?,
+        let link = match self.idle.take() {
+            Some(Kept::Own(own)) => return Ok(own),
+            Some(Kept::Bare(link)) => link,
+            None => match self.spare.take() {
+                Some(link) => link,
+                None => self.dialer.connect(false).await?,
+            },
         };
         Own::new(link, self.stream, || self.dialer.name()).await
     }
@@ -278,8 +279,8 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Its connection is free.
-    pub(crate) fn release(&self, own: Own) {
-        if self.origin.idle.put(own) {
+    pub(crate) fn release(&self, link: Kept) {
+        if self.origin.idle.put(link) {
             tokio::spawn(http1::sweep(Arc::downgrade(&self.origin)));
         }
     }

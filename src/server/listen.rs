@@ -237,7 +237,8 @@ fn answering<S: Service>(
                     .boxed_unsync()
             });
             request.extensions_mut().insert(peer);
-            let answer = guarded(service.call(request)).await;
+            // hyper keeps the room for what answers as long as the connection is open; a stream needs none of it.
+            let answer = Box::pin(guarded(service.call(request))).await;
             let response = answer.unwrap_or_else(|| super::app::refuse(guarded::fault()));
             Ok::<_, std::convert::Infallible>(response.map(|body| Guarded::new(body, under_way)))
         }

@@ -19,34 +19,52 @@ use crate::transport::{Body, Dial, Transport, TransportError, full};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// How the connection that a request goes over is driven: by the exchange itself where its body is in memory (`whole`), else by a task.
-fn dial(whole: bool) -> Dial {
+/// How the connection that a request goes over is driven.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// By the exchange itself: the request's body is in memory.
+    Own,
+    /// So, and a stream is asked for: a chunked answer is read without hyper.
+    Stream,
+    /// By a task.
+    Pooled,
+}
+
+fn dial(way: Way) -> Dial {
     Dial {
-        whole,
+        whole: way != Way::Pooled,
+        stream: way == Way::Stream,
         ..Dial::default()
     }
 }
 
-/// Each of these with both kinds of connection.
-macro_rules! both {
+/// Each of these with all kinds of connections.
+macro_rules! all {
     ($($name:ident),* $(,)?) => {
         mod own {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(true).await;
+                super::$name(super::Way::Own).await;
+            })*
+        }
+
+        mod stream {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Way::Stream).await;
             })*
         }
 
         mod pooled {
             $(#[tokio::test]
             async fn $name() {
-                super::$name(false).await;
+                super::$name(super::Way::Pooled).await;
             })*
         }
     };
 }
 
-both!(
+all!(
     the_wire_holds_what_was_given_a_host_and_a_length,
     big_and_binary_bodies_arrive_as_they_are,
     a_body_of_unknown_length_is_sent_as_it_comes,
@@ -86,7 +104,7 @@ async fn recorder(answer: &'static [u8]) -> (std::net::SocketAddr, Arc<Mutex<Vec
     (address, seen)
 }
 
-async fn the_wire_holds_what_was_given_a_host_and_a_length(whole: bool) {
+async fn the_wire_holds_what_was_given_a_host_and_a_length(way: Way) {
     let (address, seen) = recorder(OK).await;
     let request = Request::post(format!("http://user:secret@{address}/a/b?q=1%202"))
         .version(http::Version::HTTP_2)
@@ -96,7 +114,7 @@ async fn the_wire_holds_what_was_given_a_host_and_a_length(whole: bool) {
         .header("content-length", "999")
         .body(full(vec![0, 159, 146, 150]))
         .unwrap();
-    let (head, body) = fetch_by(&client(), request, &dial(whole)).await.unwrap();
+    let (head, body) = fetch_by(&client(), request, &dial(way)).await.unwrap();
     assert_eq!((head.status, &body[..]), (StatusCode::OK, &b"ok"[..]));
 
     let mut sent = seen.lock().unwrap()[0].clone();
@@ -108,14 +126,14 @@ async fn the_wire_holds_what_was_given_a_host_and_a_length(whole: bool) {
     let host = format!("host: {address}");
     assert_eq!(lines, ["content-length: 4", &host, "x-one: 1", "x-one: 2"]);
 
-    fetch_by(&client(), get(&format!("http://{address}")), &dial(whole))
+    fetch_by(&client(), get(&format!("http://{address}")), &dial(way))
         .await
         .unwrap();
     let sent = String::from_utf8(seen.lock().unwrap()[1].clone()).unwrap();
     assert_eq!(sent, format!("GET / HTTP/1.1\r\n{host}\r\n\r\n"));
 }
 
-async fn big_and_binary_bodies_arrive_as_they_are(whole: bool) {
+async fn big_and_binary_bodies_arrive_as_they_are(way: Way) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -126,10 +144,10 @@ async fn big_and_binary_bodies_arrive_as_they_are(whole: bool) {
     .await;
     let big: Vec<u8> = (0..5_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
     for dial in [
-        dial(whole),
+        dial(way),
         Dial {
             stream: true,
-            ..dial(whole)
+            ..dial(way)
         },
     ] {
         let mut request = post(&server.url("/"), big.clone());
@@ -141,7 +159,7 @@ async fn big_and_binary_bodies_arrive_as_they_are(whole: bool) {
     }
 }
 
-async fn a_body_of_unknown_length_is_sent_as_it_comes(whole: bool) {
+async fn a_body_of_unknown_length_is_sent_as_it_comes(way: Way) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         assert_eq!(request.headers()["transfer-encoding"], "chunked");
         Response::new(request.into_body().map_err(Into::into).boxed_unsync())
@@ -152,7 +170,7 @@ async fn a_body_of_unknown_length_is_sent_as_it_comes(whole: bool) {
         .body(body.boxed_unsync())
         .unwrap();
     let client = client();
-    let dial = dial(whole);
+    let dial = dial(way);
     // The answer to the first part is there before the second part is sent.
     let mut answer = soon(client.send(request, &dial)).await.unwrap().into_body();
     for part in ["one", "two"] {
@@ -164,12 +182,12 @@ async fn a_body_of_unknown_length_is_sent_as_it_comes(whole: bool) {
     assert!(soon(answer.frame()).await.is_none());
 }
 
-async fn trailers_are_kept(whole: bool) {
+async fn trailers_are_kept(way: Way) {
     let answer =
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
     let (address, _) = recorder(answer).await;
     let client = client();
-    let dial = dial(whole);
+    let dial = dial(way);
     let response = client.send(get(&format!("http://{address}/")), &dial);
     let body = soon(soon(response).await.unwrap().into_body().collect())
         .await
@@ -177,11 +195,11 @@ async fn trailers_are_kept(whole: bool) {
     assert_eq!(body.trailers().unwrap()["x-sum"], "7");
 }
 
-async fn redirects_pass_and_early_hints_do_not(whole: bool) {
+async fn redirects_pass_and_early_hints_do_not(way: Way) {
     let answer = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
         HTTP/1.1 302 Found\r\nlocation: http://elsewhere.example/\r\ncontent-length: 0\r\n\r\n";
     let (address, seen) = recorder(answer).await;
-    let (head, _) = fetch_by(&client(), get(&format!("http://{address}/")), &dial(whole))
+    let (head, _) = fetch_by(&client(), get(&format!("http://{address}/")), &dial(way))
         .await
         .unwrap();
     assert_eq!(head.status, StatusCode::FOUND);
@@ -190,27 +208,27 @@ async fn redirects_pass_and_early_hints_do_not(whole: bool) {
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
-async fn connections_are_used_again_and_by_equal_dials_alone(whole: bool) {
+async fn connections_are_used_again_and_by_equal_dials_alone(way: Way) {
     let server = Server::http1(|_| async { Response::new(full("hi")) }).await;
     let client = client();
     for _ in 0..5 {
-        fetch_by(&client, get(&server.url("/")), &dial(whole))
+        fetch_by(&client, get(&server.url("/")), &dial(way))
             .await
             .unwrap();
     }
     assert_eq!(server.seen(), 1);
-    let stream = Dial {
-        stream: true,
-        ..dial(whole)
+    let other = Dial {
+        stream: way != Way::Stream,
+        ..dial(way)
     };
-    fetch_by(&client, get(&server.url("/")), &stream)
+    fetch_by(&client, get(&server.url("/")), &other)
         .await
         .unwrap();
     assert_eq!(server.seen(), 2);
     assert_eq!(client.stats().live, 0);
 }
 
-async fn a_request_that_met_a_closed_idle_connection_is_sent_again(whole: bool) {
+async fn a_request_that_met_a_closed_idle_connection_is_sent_again(way: Way) {
     let seen = Arc::new(AtomicUsize::new(0));
     let closed = Arc::new(AtomicUsize::new(0));
     let (count, close) = (Arc::clone(&seen), Arc::clone(&closed));
@@ -229,14 +247,14 @@ async fn a_request_that_met_a_closed_idle_connection_is_sent_again(whole: bool) 
     let client = client();
     for round in 1..=20 {
         let request = post(&format!("http://{address}/"), "body");
-        let (_, body) = fetch_by(&client, request, &dial(whole)).await.unwrap();
+        let (_, body) = fetch_by(&client, request, &dial(way)).await.unwrap();
         assert_eq!(body, "ok");
         assert_eq!(seen.load(Ordering::SeqCst), round);
         until(|| closed.load(Ordering::SeqCst) == round).await;
     }
 }
 
-async fn a_request_that_was_read_is_never_sent_again(whole: bool) {
+async fn a_request_that_was_read_is_never_sent_again(way: Way) {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let address = raw(move |mut stream, _| {
@@ -253,16 +271,16 @@ async fn a_request_that_was_read_is_never_sent_again(whole: bool) {
     .await;
     let client = client();
     let url = format!("http://{address}/");
-    fetch_by(&client, post(&url, "first"), &dial(whole))
+    fetch_by(&client, post(&url, "first"), &dial(way))
         .await
         .unwrap();
-    let error = failure(&client, post(&url, "second"), &dial(whole)).await;
+    let error = failure(&client, post(&url, "second"), &dial(way)).await;
     let text = format!("{address} closed the connection before the response began");
     assert_eq!(error, TransportError::Broken(text));
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 }
 
-async fn a_cut_body_is_an_error_that_names_the_upstream(whole: bool) {
+async fn a_cut_body_is_an_error_that_names_the_upstream(way: Way) {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
     let address = raw(move |mut stream, _| async move {
         read_request(&mut stream).await;
@@ -270,7 +288,7 @@ async fn a_cut_body_is_an_error_that_names_the_upstream(whole: bool) {
     })
     .await;
     let client = client();
-    let dial = dial(whole);
+    let dial = dial(way);
     let response = soon(client.send(get(&format!("http://{address}/")), &dial)).await;
     let error = soon(response.unwrap().into_body().collect())
         .await
@@ -281,7 +299,7 @@ async fn a_cut_body_is_an_error_that_names_the_upstream(whole: bool) {
     assert_eq!(client.stats().live, 0);
 }
 
-async fn dropping_the_request_or_the_body_closes_the_connection_at_once(whole: bool) {
+async fn dropping_the_request_or_the_body_closes_the_connection_at_once(way: Way) {
     let closed = Arc::new(AtomicUsize::new(0));
     let begun = Arc::new(AtomicUsize::new(0));
     let (close, begin) = (Arc::clone(&closed), Arc::clone(&begun));
@@ -302,7 +320,7 @@ async fn dropping_the_request_or_the_body_closes_the_connection_at_once(whole: b
     let client = client();
     let dial = Dial {
         stream: true,
-        ..dial(whole)
+        ..dial(way)
     };
     let url = format!("http://{address}/");
 
@@ -329,7 +347,7 @@ async fn dropping_the_request_or_the_body_closes_the_connection_at_once(whole: b
     assert_eq!(client.stats().live, 0);
 }
 
-async fn limits_are_told_apart(whole: bool) {
+async fn limits_are_told_apart(way: Way) {
     let silent = raw(|mut stream, _| async move {
         let mut all = Vec::new();
         let _ = stream.read_to_end(&mut all).await;
@@ -339,7 +357,7 @@ async fn limits_are_told_apart(whole: bool) {
     let dial = Dial {
         connect_timeout: Duration::from_millis(150),
         first_byte_timeout: Duration::from_millis(100),
-        ..dial(whole)
+        ..dial(way)
     };
     let error = failure(&client, get(&format!("http://{silent}/")), &dial).await;
     assert_eq!(
@@ -360,7 +378,7 @@ async fn limits_are_told_apart(whole: bool) {
     }
 }
 
-async fn the_first_byte_is_waited_for_from_the_last_byte_sent(whole: bool) {
+async fn the_first_byte_is_waited_for_from_the_last_byte_sent(way: Way) {
     let server = Server::http1(|request: Request<hyper::body::Incoming>| async move {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         Response::new(full(body))
@@ -375,7 +393,7 @@ async fn the_first_byte_is_waited_for_from_the_last_byte_sent(whole: bool) {
     });
     let dial = Dial {
         first_byte_timeout: Duration::from_millis(500),
-        ..dial(whole)
+        ..dial(way)
     };
     let request = Request::post(server.url("/"))
         .body(body.boxed_unsync())
@@ -384,7 +402,7 @@ async fn the_first_byte_is_waited_for_from_the_last_byte_sent(whole: bool) {
     assert_eq!(body, "........");
 }
 
-async fn a_body_that_fails_is_not_the_upstreams_fault(whole: bool) {
+async fn a_body_that_fails_is_not_the_upstreams_fault(way: Way) {
     let (address, _) = recorder(OK).await;
     let frames: Vec<Result<Frame<Bytes>, crate::transport::BoxError>> = vec![
         Ok(Frame::data(Bytes::from_static(b"half"))),
@@ -394,18 +412,18 @@ async fn a_body_that_fails_is_not_the_upstreams_fault(whole: bool) {
     let request = Request::post(format!("http://{address}/"))
         .body(body)
         .unwrap();
-    let error = failure(&client(), request, &dial(whole)).await;
+    let error = failure(&client(), request, &dial(way)).await;
     assert_eq!(
         error.to_string(),
         "the request's body ended before it was whole"
     );
 }
 
-async fn what_is_not_there_is_named(whole: bool) {
+async fn what_is_not_there_is_named(way: Way) {
     let (listener, closed) = bind().await;
     drop(listener);
     let client = client();
-    let dial = dial(whole);
+    let dial = dial(way);
     let long = "a".repeat(64);
     let table = [
         (
@@ -440,7 +458,7 @@ async fn what_is_not_there_is_named(whole: bool) {
     }
 }
 
-async fn what_is_no_http_is_named(whole: bool) {
+async fn what_is_no_http_is_named(way: Way) {
     let garbage = raw(|mut stream, _| async move {
         read_request(&mut stream).await;
         stream
@@ -464,12 +482,12 @@ async fn what_is_no_http_is_named(whole: bool) {
         ),
     ];
     for (address, expected) in table {
-        let error = failure(&client(), get(&format!("http://{address}/")), &dial(whole)).await;
+        let error = failure(&client(), get(&format!("http://{address}/")), &dial(way)).await;
         assert_eq!(error, TransportError::Broken(expected));
     }
 }
 
-async fn an_answer_that_comes_before_the_body_is_sent_is_taken(whole: bool) {
+async fn an_answer_that_comes_before_the_body_is_sent_is_taken(way: Way) {
     let address = raw(|mut stream, _| async move {
         let _ = stream.read(&mut [0; 1024]).await;
         let answer = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -483,7 +501,7 @@ async fn an_answer_that_comes_before_the_body_is_sent_is_taken(whole: bool) {
     let request = Request::post(format!("http://{address}/"))
         .body(body)
         .unwrap();
-    let (head, _) = fetch_by(&client(), request, &dial(whole)).await.unwrap();
+    let (head, _) = fetch_by(&client(), request, &dial(way)).await.unwrap();
     assert_eq!(head.status, StatusCode::PAYLOAD_TOO_LARGE);
     until(|| dropped.load(Ordering::SeqCst) == 1).await;
 }
@@ -497,7 +515,7 @@ async fn idle_connections_that_the_upstream_closed_are_let_go() {
     })
     .await;
     let client = client();
-    fetch_by(&client, get(&format!("http://{address}/")), &dial(true))
+    fetch_by(&client, get(&format!("http://{address}/")), &dial(Way::Own))
         .await
         .unwrap();
     let (open, made) = client.connections();
