@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::told::{Notice, What};
+use super::{notices::Happened, told::What};
 
 /// Most bytes that wait for one listener.
 const MOST_WAITING: usize = 8 << 20;
@@ -45,7 +45,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Arc<Notice>>,
+    waiting: VecDeque<Arc<Happened>>,
     bytes: usize,
     lost: u64,
 }
@@ -78,7 +78,7 @@ impl Bus {
     }
 
     /// Something happens: gives its number, and tells those who listen. `make` is called only if somebody does.
-    pub(super) fn tell(&self, make: impl FnOnce(u64) -> Notice) -> u64 {
+    pub(super) fn tell(&self, make: impl FnOnce(u64) -> Happened) -> u64 {
         if !self.is_heard() {
             return self.last.fetch_add(1, Ordering::AcqRel) + 1;
         }
@@ -145,7 +145,7 @@ impl Bus {
 }
 
 /// Bytes that a notice takes.
-fn weight(notice: &Notice) -> usize {
+fn weight(notice: &Happened) -> usize {
     let texts = match &notice.what {
         What::Text { text, .. } | What::Thinking { text, .. } | What::Arguments { text, .. } => {
             text.len()
@@ -170,7 +170,7 @@ pub struct Listener {
 #[derive(Clone, Debug)]
 pub enum Heard {
     /// This happened.
-    Notice(Arc<Notice>),
+    Notice(Arc<Happened>),
     /// So many notices did not fit into the queue.
     Lost(u64),
     /// Nothing more will be told.
@@ -225,13 +225,14 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::ExchangeId;
 
-    fn notice(seq: u64, text: &str) -> Notice {
-        Notice {
+    fn notice(seq: u64, text: &str) -> Happened {
+        Happened {
             seq,
-            exchange: "x".into(),
+            exchange: Some(ExchangeId::of(b"x")),
             profile: "p".into(),
-            at_ms: 0.0,
+            at: 0,
             what: What::Text {
                 part: 0,
                 text: text.into(),
@@ -279,7 +280,7 @@ mod tests {
         let bus = Arc::new(Bus::default());
         let (plain, raw) = (bus.listen(false), bus.listen(true));
         assert!(bus.wants_raw());
-        bus.tell(|seq| Notice {
+        bus.tell(|seq| Happened {
             what: What::Raw {
                 text: Some("x".into()),
                 base64: None,

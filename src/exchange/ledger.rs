@@ -17,14 +17,14 @@ use super::{
     filter::Filter,
     live::Live,
     metrics::{Connections, Measured, Metrics},
-    notices,
+    notices::{self, Happened},
     record::Exchange,
     recorder::Recorder,
     redact::Redactor,
     render,
     secrets::Secrets,
     stages::Stage,
-    told::{Found, Notice, Summary, What},
+    told::{Found, Summary},
     trace::Tracing,
 };
 
@@ -166,7 +166,7 @@ impl Ledger {
     }
 
     /// Something happens: gives its number. The notice is made only if somebody listens.
-    pub(super) fn tell(&self, make: impl FnOnce(u64) -> Notice) -> u64 {
+    pub(super) fn tell(&self, make: impl FnOnce(u64) -> Happened) -> u64 {
         self.bus.tell(make)
     }
 
@@ -238,10 +238,13 @@ impl Ledger {
     /// An exchange ended.
     pub(super) fn close(&self, exchange: &mut Exchange) {
         self.measure(exchange);
-        let redactor = self.bus.is_heard().then(|| self.redactor());
-        let seq = self
-            .bus
-            .tell(|seq| notices::closed(exchange, redactor.as_deref(), seq));
+        // Before all others have to wait until it is told.
+        let summary = |exchange: &Exchange| render::ended_at_once(exchange, &self.redactor());
+        let told = self.bus.is_heard().then(|| summary(exchange));
+        let seq = self.bus.tell(|seq| {
+            let told = told.unwrap_or_else(|| summary(exchange));
+            notices::closed(exchange, told, seq)
+        });
         let [.., closed] = &mut exchange.numbers;
         *closed = seq;
         let id = exchange.id;
@@ -458,6 +461,23 @@ impl Ledger {
         }
     }
 
+    /// An exchange that ended, with all that takes a while to find out.
+    #[must_use]
+    pub fn counted(&self, id: ExchangeId) -> Option<Summary> {
+        // It is told before it is among those that ended; until then its record is locked.
+        let live = lock(&self.live).get(&id).cloned();
+        drop(live.as_deref().map(Live::lock));
+        let number = {
+            let done = lock(&self.done);
+            let mut youngest_first = done.keys().rev();
+            youngest_first.find(|key| key.id == id)?.number
+        };
+        let whole = self.unpacked(number)?;
+        let summary = render::ended(&whole, &self.redactor());
+        self.learn(number, &whole);
+        Some(summary)
+    }
+
     /// The one of this very id that ended.
     fn ended(&self, id: &str) -> Option<Arc<Exchange>> {
         let done = lock(&self.done);
@@ -509,18 +529,18 @@ impl Ledger {
     /// Listens from now on. First comes what those under way did so far; and, if the last number is known that was heard before, what
     /// happened after it.
     #[must_use]
-    pub fn listen(&self, raw: bool, after: Option<u64>) -> (Listener, Vec<Arc<Notice>>) {
+    pub fn listen(&self, raw: bool, after: Option<u64>) -> (Listener, Vec<Arc<Happened>>) {
         let listener = self.bus.listen(raw);
         let redactor = self.redactor();
         // A higher number than there is: it was another process's.
         let after = after.map(|after| if after > self.bus.last() { 0 } else { after });
         let from = after.unwrap_or_default();
-        let mut told: Vec<Arc<Notice>> = Vec::new();
-        let mut latest: HashMap<String, u64> = HashMap::new();
+        let mut told: Vec<Arc<Happened>> = Vec::new();
+        let mut latest: HashMap<Option<ExchangeId>, u64> = HashMap::new();
         let live = self.under_way();
-        let mut take = |notices: Vec<Notice>| {
+        let mut take = |notices: Vec<Happened>| {
             for notice in notices {
-                let seq = latest.entry(notice.exchange.clone()).or_default();
+                let seq = latest.entry(notice.exchange).or_default();
                 *seq = (*seq).max(notice.seq);
                 if notice.seq > from {
                     told.push(Arc::new(notice));
@@ -554,14 +574,7 @@ impl Ledger {
         }
         told.sort_by_key(|notice| notice.seq);
         if let Some(events) = lost {
-            let lost = Notice {
-                seq: from,
-                exchange: String::new(),
-                profile: String::new(),
-                at_ms: 0.0,
-                what: What::Lost { events },
-            };
-            told.insert(0, Arc::new(lost));
+            told.insert(0, Arc::new(Happened::lost(from, events)));
         }
         (listener, told)
     }

@@ -48,6 +48,7 @@ pub use log::{RequestLog, TARGET};
 pub use log_file::LogFile;
 pub use mask::{Fields, SECRET, is_credential, masked, masked_url};
 pub use metrics::{CONTENT_TYPE, Connections, Ended, ErrorKind, Measured, Metrics};
+pub use notices::Happened;
 pub use pieces::Pieces;
 pub use record::{Exchange, Outcome};
 pub use recorder::Recorder;

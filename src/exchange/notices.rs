@@ -1,29 +1,86 @@
 //! What happens in an exchange, as it happens: made of the same record while it is written and when it is read again.
 
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     bodies,
+    id::ExchangeId,
     record::Exchange,
     redact::Redactor,
-    render::{ended, ms, time},
+    render::{ended_at_once, ms, time},
     spoken::{self, Saying, Spoke},
     stages::{Held, LlmCall, Stage},
-    told::{Notice, Tokens, What},
+    told::{Notice, Summary, Tokens, What},
 };
 use crate::llm::Event;
 
-fn notice(exchange: &Exchange, at: u64, seq: u64, what: What) -> Notice {
-    Notice {
+/// Something that happened, as who listens in this process is told of it: there is one for each word of each stream, so nothing of it is
+/// copied that need not be. [`Notice`] is what leaves the process.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// Its number: later ones have higher ones.
+    pub seq: u64,
+    /// The exchange; none for [`What::Lost`].
+    pub exchange: Option<ExchangeId>,
+    /// Its profile.
+    pub profile: Arc<str>,
+    /// When, in microseconds from the exchange's beginning.
+    pub at: u64,
+    /// What.
+    pub what: What,
+}
+
+impl Happened {
+    /// So many notices were lost.
+    #[must_use]
+    pub fn lost(seq: u64, events: u64) -> Happened {
+        Happened {
+            seq,
+            exchange: None,
+            profile: Arc::default(),
+            at: 0,
+            what: What::Lost { events },
+        }
+    }
+
+    /// The exchange's name; empty for what was lost.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.exchange.as_ref().map_or("", ExchangeId::as_str)
+    }
+
+    /// When, in milliseconds.
+    #[must_use]
+    pub fn at_ms(&self) -> f64 {
+        self.at as f64 / 1000.0
+    }
+
+    /// What is told of it elsewhere.
+    #[must_use]
+    pub fn notice(&self) -> Notice {
+        Notice {
+            seq: self.seq,
+            exchange: self.name().to_owned(),
+            profile: self.profile.to_string(),
+            at_ms: self.at_ms(),
+            what: self.what.clone(),
+        }
+    }
+}
+
+fn notice(exchange: &Exchange, at: u64, seq: u64, what: What) -> Happened {
+    Happened {
         seq,
-        exchange: exchange.id.to_string(),
-        profile: exchange.profile.to_string(),
-        at_ms: at as f64 / 1000.0,
+        exchange: Some(exchange.id),
+        profile: Arc::clone(&exchange.profile),
+        at,
         what,
     }
 }
 
-pub(super) fn opened(exchange: &Exchange, seq: u64) -> Notice {
+pub(super) fn opened(exchange: &Exchange, seq: u64) -> Happened {
     let what = What::Opened {
         began: time(exchange.began),
         method: exchange.method.to_string(),
@@ -33,7 +90,7 @@ pub(super) fn opened(exchange: &Exchange, seq: u64) -> Notice {
     notice(exchange, 0, seq, what)
 }
 
-pub(super) fn routed(exchange: &Exchange, at: u64, seq: u64) -> Notice {
+pub(super) fn routed(exchange: &Exchange, at: u64, seq: u64) -> Happened {
     let what = What::Routed {
         provider: exchange.provider.to_owned(),
         model: exchange.model.clone(),
@@ -43,7 +100,7 @@ pub(super) fn routed(exchange: &Exchange, at: u64, seq: u64) -> Notice {
     notice(exchange, at, seq, what)
 }
 
-pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Notice {
+pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Happened {
     let what = What::Stage {
         stage: held.map_or("", |held| held.stage.name()).to_owned(),
         method: held.and_then(|held| held.method.as_ref().map(ToString::to_string)),
@@ -55,7 +112,7 @@ pub(super) fn stage(exchange: &Exchange, held: Option<&Held>, seq: u64) -> Notic
     notice(exchange, held.map_or(0, |held| held.at), seq, what)
 }
 
-pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Notice {
+pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Happened {
     let what = What::Call {
         plugin: call.plugin.to_owned(),
         provider: call.provider.clone(),
@@ -68,14 +125,14 @@ pub(super) fn call(exchange: &Exchange, call: &LlmCall, seq: u64) -> Notice {
     notice(exchange, call.at, seq, what)
 }
 
-pub(super) fn warning(exchange: &Exchange, warning: &str, at: u64, seq: u64) -> Notice {
+pub(super) fn warning(exchange: &Exchange, warning: &str, at: u64, seq: u64) -> Happened {
     let what = What::Warning {
         warning: warning.to_owned(),
     };
     notice(exchange, at, seq, what)
 }
 
-pub(super) fn raw(exchange: &Exchange, data: &[u8], at: u64, seq: u64) -> Notice {
+pub(super) fn raw(exchange: &Exchange, data: &[u8], at: u64, seq: u64) -> Happened {
     let what = match std::str::from_utf8(data) {
         Ok(text) => What::Raw {
             text: Some(text.to_owned()),
@@ -103,7 +160,7 @@ pub(super) fn speaks(event: &Event<'_>) -> bool {
     )
 }
 
-pub(super) fn event(exchange: &Exchange, event: &Event<'_>, at: u64, seq: u64) -> Notice {
+pub(super) fn event(exchange: &Exchange, event: &Event<'_>, at: u64, seq: u64) -> Happened {
     let what = match event {
         Event::Open { part, choice, kind } => open(&spoken::opened(*part, *choice, kind)),
         Event::Text { part, text } => What::Text {
@@ -145,9 +202,7 @@ fn open(opened: &spoken::Opened) -> What {
     }
 }
 
-pub(super) fn closed(exchange: &Exchange, redactor: Option<&Redactor>, seq: u64) -> Notice {
-    let none = Redactor::default();
-    let summary = ended(exchange, redactor.unwrap_or(&none));
+pub(super) fn closed(exchange: &Exchange, summary: Summary, seq: u64) -> Happened {
     let at = u64::try_from(exchange.took.as_micros()).unwrap_or(u64::MAX);
     let what = What::Closed {
         summary: Box::new(summary),
@@ -156,7 +211,7 @@ pub(super) fn closed(exchange: &Exchange, redactor: Option<&Redactor>, seq: u64)
 }
 
 /// All that is known to have happened in an exchange, in order.
-pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Vec<Notice> {
+pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Vec<Happened> {
     let mut out = Vec::new();
     let [began, went, closed] = exchange.numbers;
     if began > 0 {
@@ -199,7 +254,11 @@ pub(super) fn notices(exchange: &Exchange, raw: bool, redactor: &Redactor) -> Ve
         );
     }
     if closed > 0 {
-        out.push(self::closed(exchange, Some(redactor), closed));
+        out.push(self::closed(
+            exchange,
+            ended_at_once(exchange, redactor),
+            closed,
+        ));
     }
     out.sort_by_key(|notice| notice.seq);
     out

@@ -240,3 +240,35 @@ async fn readers_do_not_hold_up_the_end() {
     server.process.end().exits(0);
     assert!(began.elapsed() < std::time::Duration::from_secs(10));
 }
+
+/// Counting takes a while, and is nothing that a request's own thread does.
+#[tokio::test]
+async fn tokens_that_nobody_counted_are_counted_for_the_reader() {
+    let upstream = Upstream::playing(|mut call| async move {
+        call.write(STREAM_HEAD).await;
+        let parts = [
+            role(),
+            delta("so many"),
+            delta(" words"),
+            stop(),
+            DONE.into(),
+        ];
+        call.write(parts.concat()).await;
+    })
+    .await;
+    let server = Server::of(&ProfileText::openai(&upstream));
+    let mut tail = Tail::of(&server, "", None).await;
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        streaming("how many?").reply(&server).await.whole().await;
+        let events = tail.until("closed").await;
+        let closed = events.last().unwrap();
+        assert_eq!(closed["summary"]["usage"]["estimated"], true, "{closed}");
+        assert_eq!(
+            closed["summary"]["usage"]["completion_tokens"], 3,
+            "{closed}"
+        );
+        numbers.extend(events.iter().map(|event| event["seq"].as_u64().unwrap()));
+    }
+    assert!(numbers.is_sorted(), "{numbers:?}");
+}

@@ -297,7 +297,7 @@ fn a_listener_that_comes_back_misses_nothing() {
     assert!(
         missed
             .iter()
-            .all(|notice| notice.seq > last && notice.exchange != first)
+            .all(|notice| notice.seq > last && notice.name() != first)
     );
     assert!(missed.windows(2).all(|pair| pair[0].seq < pair[1].seq));
     let said: Vec<_> = missed
@@ -311,19 +311,19 @@ fn a_listener_that_comes_back_misses_nothing() {
     assert!(
         missed
             .iter()
-            .any(|notice| notice.exchange == second && matches!(notice.what, What::Closed { .. }))
+            .any(|notice| notice.name() == second && matches!(notice.what, What::Closed { .. }))
     );
     // A new one gets all of what is under way.
     let (_other, begun) = ledger.listen(false, None);
     assert!(
         begun
             .iter()
-            .all(|notice| notice.exchange == live.id().as_str())
+            .all(|notice| notice.name() == live.id().as_str())
     );
     assert_eq!(begun.len(), 3);
     // Numbers of another process begin anew.
     let (_again, all) = ledger.listen(false, Some(u64::MAX));
-    assert!(all.iter().any(|notice| notice.exchange == first));
+    assert!(all.iter().any(|notice| notice.name() == first));
 }
 
 #[test]
@@ -431,15 +431,14 @@ fn what_a_whole_answer_says_is_told_from_its_body() {
     let (_, missed) = ledger.listen(false, Some(seen));
     let missed: Vec<_> = missed
         .iter()
-        .filter(|notice| notice.exchange == unheard)
+        .filter(|notice| notice.name() == unheard)
         .collect();
-    let kinds =
-        |notices: &[&Arc<crate::exchange::told::Notice>]| -> Vec<std::mem::Discriminant<What>> {
-            let kinds = notices
-                .iter()
-                .map(|notice| std::mem::discriminant(&notice.what));
-            kinds.collect()
-        };
+    let kinds = |notices: &[&Arc<crate::exchange::Happened>]| -> Vec<std::mem::Discriminant<What>> {
+        let kinds = notices
+            .iter()
+            .map(|notice| std::mem::discriminant(&notice.what));
+        kinds.collect()
+    };
     assert_eq!(kinds(&missed), kinds(&live.iter().collect::<Vec<_>>()));
     assert!(missed.is_sorted_by(|one, next| one.seq < next.seq));
     assert!(missed.first().unwrap().seq > seen);

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
-    io::Write as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,10 +17,7 @@ use tokio::time::Instant;
 
 use super::bad_query;
 use crate::{
-    exchange::{
-        Filter, Heard, Ledger, Listener, Redactor, flag,
-        told::{Notice, What},
-    },
+    exchange::{ExchangeId, Filter, Happened, Heard, Ledger, Listener, Redactor, flag, told::What},
     transport::{Body, BoxError},
 };
 
@@ -83,14 +79,16 @@ pub(super) fn stream(
         .and_then(|id| id.trim().parse().ok());
     let (listener, backlog) = ledger.listen(wanted.raw, told.or(after));
     let reader = Reader {
-        ledger: Arc::clone(ledger),
         listener,
         backlog: backlog.into(),
-        wanted,
         exchanges: HashMap::new(),
-        last: None,
-        ready: VecDeque::new(),
-        waiting: 0,
+        due: None,
+        out: Out {
+            ledger: Arc::clone(ledger),
+            wanted,
+            ready: VecDeque::new(),
+            waiting: 0,
+        },
     };
     let mut response = Response::new(Events::new(reader).boxed_unsync());
     let headers = response.headers_mut();
@@ -112,7 +110,7 @@ struct Seen {
     /// Its model is known.
     routed: bool,
     /// Told at its end, if at all.
-    waiting: Vec<Notice>,
+    waiting: Vec<Happened>,
     /// How many more there were, for which there was no room.
     lost: u64,
     /// The ends of texts that could be the beginning of a secret: of one part at most each, and seldom any.
@@ -128,164 +126,205 @@ struct Tail {
 
 /// Turns what happens into what is wanted of it, without secrets.
 struct Reader {
-    ledger: Arc<Ledger>,
     listener: Listener,
-    backlog: VecDeque<Arc<Notice>>,
+    backlog: VecDeque<Arc<Happened>>,
+    exchanges: HashMap<ExchangeId, Seen>,
+    /// The end of an exchange whose tokens are not counted yet.
+    due: Option<Arc<Happened>>,
+    out: Out,
+}
+
+/// What a reader tells.
+struct Out {
+    ledger: Arc<Ledger>,
     wanted: Wanted,
-    exchanges: HashMap<String, Seen>,
-    /// The one that was told of last: the next notice is often of the same.
-    last: Option<(String, Seen)>,
-    ready: VecDeque<Notice>,
+    ready: VecDeque<Happened>,
     /// Bytes of `waiting` of all exchanges.
     waiting: usize,
 }
 
 impl Reader {
     /// What comes next; waits for it. Nothing comes once the server stops.
-    async fn next(&mut self) -> Option<Notice> {
+    async fn next(&mut self) -> Option<Happened> {
         loop {
-            if let Some(notice) = self.now() {
-                return Some(notice);
+            if let Some(told) = self.now() {
+                return Some(told);
+            }
+            if let Some(due) = self.due.take() {
+                let counted = self.counted(&due).await;
+                self.take(&counted);
+                continue;
             }
             match self.listener.next().await {
-                Heard::Notice(notice) => self.take(&notice),
-                Heard::Lost(events) => {
-                    self.forget_ended();
-                    self.ready.push_back(lost(events));
-                }
+                Heard::Notice(happened) => self.hear(happened),
+                Heard::Lost(events) => self.lose(events),
                 Heard::End => return None,
             }
         }
     }
 
     /// What is there already.
-    fn now(&mut self) -> Option<Notice> {
+    fn now(&mut self) -> Option<Happened> {
         loop {
-            if let Some(notice) = self.ready.pop_front() {
-                return Some(notice);
+            if let Some(told) = self.out.ready.pop_front() {
+                return Some(told);
             }
-            if let Some(notice) = self.backlog.pop_front() {
-                self.take(&notice);
+            if self.due.is_some() {
+                return None;
+            }
+            if let Some(happened) = self.backlog.pop_front() {
+                self.hear(happened);
                 continue;
             }
             match self.listener.try_next()? {
-                Heard::Notice(notice) => self.take(&notice),
-                Heard::Lost(events) => {
-                    self.forget_ended();
-                    self.ready.push_back(lost(events));
-                }
+                Heard::Notice(happened) => self.hear(happened),
+                Heard::Lost(events) => self.lose(events),
                 Heard::End => return None,
             }
         }
     }
 
-    fn take(&mut self, notice: &Notice) {
-        if matches!(notice.what, What::Lost { .. }) {
-            self.ready.push_back(notice.clone());
+    /// Takes what happened, if nothing has to be found out first.
+    fn hear(&mut self, happened: Arc<Happened>) {
+        if let What::Closed { summary } = &happened.what
+            && summary.usage.is_none()
+            && summary
+                .upstream_status
+                .is_some_and(|status| (200..300).contains(&status))
+        {
+            self.due = Some(happened);
             return;
         }
-        if let Some(exchange) = &self.wanted.exchange
-            && !notice.exchange.starts_with(exchange.as_str())
+        self.take(&happened);
+    }
+
+    /// The end of an exchange with the tokens that its provider did not count. That takes milliseconds, in which this thread has streams to
+    /// serve.
+    async fn counted(&self, due: &Happened) -> Happened {
+        let mut told = due.clone();
+        let (ledger, exchange) = (Arc::clone(&self.out.ledger), due.exchange);
+        let counting =
+            tokio::task::spawn_blocking(move || exchange.and_then(|id| ledger.counted(id)));
+        if let Ok(Some(counted)) = counting.await {
+            told.what = What::Closed {
+                summary: Box::new(counted),
+            };
+        }
+        told
+    }
+
+    fn take(&mut self, happened: &Happened) {
+        let Some(id) = happened.exchange else {
+            self.out.ready.push_back(happened.clone());
+            return;
+        };
+        let wanted = &self.out.wanted;
+        if let Some(exchange) = &wanted.exchange
+            && !id.as_str().starts_with(exchange.as_str())
         {
             return;
         }
-        let profiles = &self.wanted.filter.profiles;
-        if !profiles.is_empty() && !profiles.contains(&notice.profile) {
+        let profiles = &wanted.filter.profiles;
+        if !profiles.is_empty() && !profiles.iter().any(|name| **name == *happened.profile) {
             return;
         }
-        let redactor = self.ledger.redactor();
-        let (name, mut seen) = self.seen(&notice.exchange);
-        if let What::Routed { model, .. } = &notice.what {
-            seen.routed = true;
-            seen.skipped |= !self.wanted.filter.takes_model(model, "");
-        }
-        if !seen.skipped {
-            // Nearly all are texts: nothing of them is copied that is not told.
-            match &notice.what {
-                What::Text { part, text } => {
-                    let what = |part, text| What::Text { part, text };
-                    self.tell_text(notice, &mut seen, *part, text, what, &redactor);
-                }
-                What::Thinking { part, text } => {
-                    let what = |part, text| What::Thinking { part, text };
-                    self.tell_text(notice, &mut seen, *part, text, what, &redactor);
-                }
-                What::Arguments { part, text } => {
-                    let what = |part, text| What::Arguments { part, text };
-                    self.tell_text(notice, &mut seen, *part, text, what, &redactor);
-                }
-                _ => {
-                    let mut told = Vec::new();
-                    shown(notice, &mut seen, &redactor, &mut told);
-                    for mut notice in told {
-                        if self.wanted.bodies {
-                            self.put_body(&mut notice);
-                        }
-                        self.tell(notice, &mut seen);
-                    }
-                }
-            }
-        }
-        if !matches!(notice.what, What::Closed { .. }) {
-            self.last = Some((name, seen));
+        let seen = self.exchanges.entry(id).or_default();
+        self.out.take(happened, seen);
+        if matches!(happened.what, What::Closed { .. }) {
+            self.exchanges.remove(&id);
         }
     }
 
-    /// What is known of an exchange, taken out.
-    fn seen(&mut self, exchange: &str) -> (String, Seen) {
-        if let Some((name, seen)) = self.last.take() {
-            if name == exchange {
-                return (name, seen);
+    /// So much was lost. Forgets exchanges whose end was.
+    fn lose(&mut self, events: u64) {
+        let running = self.out.ledger.running();
+        let waiting = &mut self.out.waiting;
+        self.exchanges.retain(|id, seen| {
+            let runs = running.contains(id.as_str());
+            if !runs {
+                *waiting -= seen.waiting.iter().map(weight).sum::<usize>();
             }
-            self.exchanges.insert(name, seen);
+            runs
+        });
+        self.out.ready.push_back(Happened::lost(0, events));
+    }
+}
+
+impl Out {
+    fn take(&mut self, happened: &Happened, seen: &mut Seen) {
+        if let What::Routed { model, .. } = &happened.what {
+            seen.routed = true;
+            seen.skipped |= !self.wanted.filter.takes_model(model, "");
         }
-        self.exchanges
-            .remove_entry(exchange)
-            .unwrap_or_else(|| (exchange.to_owned(), Seen::default()))
+        if seen.skipped {
+            return;
+        }
+        // Nearly all are texts: nothing of them is copied that is not told.
+        match &happened.what {
+            What::Text { part, text } => {
+                let what = |part, text| What::Text { part, text };
+                self.tell_text(happened, seen, *part, text, what);
+            }
+            What::Thinking { part, text } => {
+                let what = |part, text| What::Thinking { part, text };
+                self.tell_text(happened, seen, *part, text, what);
+            }
+            What::Arguments { part, text } => {
+                let what = |part, text| What::Arguments { part, text };
+                self.tell_text(happened, seen, *part, text, what);
+            }
+            _ => {
+                let mut told = Vec::new();
+                shown(happened, seen, &self.ledger.redactor(), &mut told);
+                for mut happened in told {
+                    if self.wanted.bodies {
+                        self.put_body(&mut happened);
+                    }
+                    self.tell(happened, seen);
+                }
+            }
+        }
     }
 
     /// Tells of a text what of it, and of what was held before it, can be told.
     fn tell_text(
         &mut self,
-        notice: &Notice,
+        happened: &Happened,
         seen: &mut Seen,
         part: u32,
         text: &str,
         what: fn(u32, String) -> What,
-        redactor: &Redactor,
     ) {
-        let text = hold(seen, redactor, part, text, what);
+        let text = hold(seen, &self.ledger.redactor(), part, text, what);
         if text.is_empty() {
             return;
         }
-        let notice = Notice {
-            seq: notice.seq,
-            exchange: notice.exchange.clone(),
-            profile: notice.profile.clone(),
-            at_ms: notice.at_ms,
+        let told = Happened {
+            profile: Arc::clone(&happened.profile),
             what: what(part, text),
+            ..*happened
         };
-        self.tell(notice, seen);
+        self.tell(told, seen);
     }
 
     /// Tells now, or at the exchange's end.
-    fn tell(&mut self, notice: Notice, seen: &mut Seen) {
+    fn tell(&mut self, told: Happened, seen: &mut Seen) {
         let early = self.wanted.filter.model.is_some() && !seen.routed;
-        let What::Closed { summary } = &notice.what else {
+        let What::Closed { summary } = &told.what else {
             if self.wanted.waits() || early {
-                self.waiting += weight(&notice);
+                self.waiting += weight(&told);
                 if self.waiting > MOST_WAITING {
-                    self.waiting -= weight(&notice);
+                    self.waiting -= weight(&told);
                     seen.lost += 1;
                     return;
                 }
-                seen.waiting.push(notice);
+                seen.waiting.push(told);
             } else {
                 for earlier in std::mem::take(&mut seen.waiting) {
                     self.waiting -= weight(&earlier);
                     self.ready.push_back(earlier);
                 }
-                self.ready.push_back(notice);
+                self.ready.push_back(told);
             }
             return;
         };
@@ -295,23 +334,10 @@ impl Reader {
         if wanted {
             self.ready.extend(waiting);
             if seen.lost > 0 {
-                self.ready.push_back(lost(seen.lost));
+                self.ready.push_back(Happened::lost(0, seen.lost));
             }
-            self.ready.push_back(notice);
+            self.ready.push_back(told);
         }
-    }
-
-    /// Forgets exchanges whose end was lost.
-    fn forget_ended(&mut self) {
-        self.exchanges.extend(self.last.take());
-        let running = self.ledger.running();
-        self.exchanges.retain(|id, seen| {
-            let runs = running.contains(id.as_str());
-            if !runs {
-                self.waiting -= seen.waiting.iter().map(weight).sum::<usize>();
-            }
-            runs
-        });
     }
 
     /// Whether what is looked for is in the exchange.
@@ -323,15 +349,16 @@ impl Reader {
     }
 
     /// Puts a stage's body in, which notices do not carry.
-    fn put_body(&self, notice: &mut Notice) {
-        if let What::Stage { stage, body, .. } = &mut notice.what {
-            *body = self.ledger.body(&notice.exchange, stage);
+    fn put_body(&self, told: &mut Happened) {
+        let name = told.name().to_owned();
+        if let What::Stage { stage, body, .. } = &mut told.what {
+            *body = self.ledger.body(&name, stage);
         }
     }
 }
 
-fn weight(notice: &Notice) -> usize {
-    let text = match &notice.what {
+fn weight(told: &Happened) -> usize {
+    let text = match &told.what {
         What::Text { text, .. } | What::Thinking { text, .. } | What::Arguments { text, .. } => {
             text.len()
         }
@@ -344,43 +371,23 @@ fn weight(notice: &Notice) -> usize {
     256 + text
 }
 
-fn lost(events: u64) -> Notice {
-    Notice {
-        seq: 0,
-        exchange: String::new(),
-        profile: String::new(),
-        at_ms: 0.0,
-        what: What::Lost { events },
-    }
-}
-
 /// A notice that is no text, without secrets, after what was held of texts that end with it.
-fn shown(notice: &Notice, seen: &mut Seen, redactor: &Redactor, out: &mut Vec<Notice>) {
+fn shown(happened: &Happened, seen: &mut Seen, redactor: &Redactor, out: &mut Vec<Happened>) {
     let hide = |text: &str| redactor.redact(text).into_owned();
-    let mut notice = notice.clone();
-    let flush = |seen: &mut Seen, part: Option<u32>, out: &mut Vec<Notice>, like: &Notice| {
+    let mut notice = happened.clone();
+    let flush = |seen: &mut Seen, part: Option<u32>, out: &mut Vec<Happened>| {
         let ends = |held: &mut Tail| part.is_none_or(|part| held.part == part);
         for held in seen.held.extract_if(.., ends) {
-            out.push(Notice {
+            out.push(Happened {
+                profile: Arc::clone(&happened.profile),
                 what: (held.what)(held.part, redactor.redact(&held.text).into_owned()),
-                ..like.clone()
+                ..*happened
             });
         }
     };
     match &mut notice.what {
-        What::Close { part } => {
-            let part = *part;
-            let like = notice.clone();
-            flush(seen, Some(part), out, &like);
-        }
-        What::Finish { .. } => {
-            let like = notice.clone();
-            flush(seen, None, out, &like);
-        }
-        What::Closed { .. } => {
-            let like = notice.clone();
-            flush(seen, None, out, &like);
-        }
+        What::Close { part } => flush(seen, Some(*part), out),
+        What::Finish { .. } | What::Closed { .. } => flush(seen, None, out),
         What::Opened { path, .. } => *path = hide(path),
         What::Routed { model, .. } => *model = hide(model),
         What::Stage { url, .. } => *url = url.as_deref().map(hide),
@@ -425,7 +432,7 @@ fn hold(
     redactor.redact(told).into_owned()
 }
 
-type Next = Pin<Box<dyn Future<Output = (Reader, Option<Notice>)> + Send>>;
+type Next = Pin<Box<dyn Future<Output = (Reader, Option<Happened>)> + Send>>;
 
 /// The body.
 struct Events {
@@ -452,8 +459,8 @@ fn following(mut reader: Reader) -> Next {
 }
 
 /// Writes one server-sent event.
-fn event(notice: &Notice, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    let name = match &notice.what {
+fn event(told: &Happened, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let name = match &told.what {
         What::Opened { .. } => "opened",
         What::Routed { .. } => "routed",
         What::Stage { .. } => "stage",
@@ -470,39 +477,54 @@ fn event(notice: &Notice, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         What::Closed { .. } => "closed",
         What::Lost { .. } => "lost",
     };
-    // A `Vec` takes every write.
-    let _ = match notice.seq {
-        0 => write!(out, "event: {name}\ndata: "),
-        seq => write!(out, "id: {seq}\nevent: {name}\ndata: "),
-    };
-    match &notice.what {
+    if told.seq > 0 {
+        out.extend_from_slice(b"id: ");
+        put_number(told.seq, out);
+        out.push(b'\n');
+    }
+    put(&["event: ", name, "\ndata: "], out);
+    match &told.what {
         What::Text { part, text }
         | What::Thinking { part, text }
-        | What::Arguments { part, text } => write_text(notice, name, *part, text, out)?,
-        _ => serde_json::to_writer(&mut *out, notice)?,
+        | What::Arguments { part, text } => write_text(told, name, *part, text, out)?,
+        _ => serde_json::to_writer(&mut *out, &told.notice())?,
     }
     out.extend_from_slice(b"\n\n");
     Ok(())
 }
 
-/// What [`Notice`]'s `Serialize` writes of a text, which nearly all of them are: in half the time, since the names are in one piece.
+/// What [`Notice`](crate::exchange::told::Notice)'s `Serialize` writes of a text, which nearly all of them are: in half the time, since the
+/// names are in one piece.
 fn write_text(
-    notice: &Notice,
+    told: &Happened,
     name: &str,
     part: u32,
     text: &str,
     out: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
-    let _ = write!(out, "{{\"seq\":{},\"exchange\":", notice.seq);
-    serde_json::to_writer(&mut *out, &notice.exchange)?;
-    out.extend_from_slice(b",\"profile\":");
-    serde_json::to_writer(&mut *out, &notice.profile)?;
+    out.extend_from_slice(b"{\"seq\":");
+    put_number(told.seq, out);
+    // An id has no character that JSON would write another way.
+    put(&[",\"exchange\":\"", told.name(), "\",\"profile\":"], out);
+    serde_json::to_writer(&mut *out, &*told.profile)?;
     out.extend_from_slice(b",\"at_ms\":");
-    serde_json::to_writer(&mut *out, &notice.at_ms)?;
-    let _ = write!(out, ",\"type\":\"{name}\",\"part\":{part},\"text\":");
+    serde_json::to_writer(&mut *out, &told.at_ms())?;
+    put(&[",\"type\":\"", name, "\",\"part\":"], out);
+    put_number(part.into(), out);
+    out.extend_from_slice(b",\"text\":");
     serde_json::to_writer(&mut *out, text)?;
     out.push(b'}');
     Ok(())
+}
+
+fn put(texts: &[&str], out: &mut Vec<u8>) {
+    for text in texts {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn put_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 impl HttpBody for Events {

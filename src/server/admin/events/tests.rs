@@ -3,41 +3,45 @@ use super::*;
 #[test]
 fn texts_are_written_as_serde_writes_them() {
     let text = || "a \"b\" \u{1} ü \n".to_owned();
-    for (what, at_ms) in [
+    for (what, at) in [
         (
             What::Text {
                 part: 0,
                 text: text(),
             },
-            0.0,
+            0,
         ),
         (
             What::Thinking {
                 part: u32::MAX,
                 text: String::new(),
             },
-            1e21,
+            u64::MAX,
         ),
         (
             What::Arguments {
                 part: 7,
                 text: text(),
             },
-            1234.567,
+            1_234_567,
         ),
     ] {
-        let notice = Notice {
+        let told = Happened {
             seq: 12,
-            exchange: "abc".into(),
+            exchange: Some(ExchangeId::of(b"abc")),
             profile: "my \"profile\"".into(),
-            at_ms,
+            at,
             what,
         };
         let mut out = Vec::new();
-        event(&notice, &mut out).unwrap();
+        event(&told, &mut out).unwrap();
         let written = String::from_utf8(out).unwrap();
-        let data = written.split_once("data: ").unwrap().1.trim_end();
-        assert_eq!(data, serde_json::to_string(&notice).unwrap());
+        let (head, data) = written.split_once("data: ").unwrap();
+        assert!(head.starts_with("id: 12\nevent: "), "{head}");
+        assert_eq!(
+            data.trim_end(),
+            serde_json::to_string(&told.notice()).unwrap()
+        );
     }
 }
 
