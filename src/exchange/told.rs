@@ -457,7 +457,7 @@ pub enum What {
         status: Option<u16>,
         /// Bytes of the body so far.
         size: u64,
-        /// The body, if the reader asked for bodies (`?bodies=1`) and it is text.
+        /// The body, if the reader asked for bodies (`?bodies=1`, or `?bodies=client,received` for some stages) and it is text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
     },

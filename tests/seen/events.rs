@@ -142,6 +142,7 @@ async fn only_what_is_asked_for_comes() {
         .start();
     let mut failed = Tail::of(&server, "?failed=1", None).await;
     let mut other = Tail::of(&server, "?profile=other&bodies=1", None).await;
+    let mut prompts = Tail::of(&server, "?profile=other&bodies=client", None).await;
     let mut found = Tail::of(&server, "?grep=needle", None).await;
     let mut model = Tail::of(&server, "?model=m2", None).await;
     let mut raw = Tail::of(&server, "?raw=1", None).await;
@@ -168,6 +169,19 @@ async fn only_what_is_asked_for_comes() {
         .find(|event| event["stage"] == "client")
         .unwrap();
     assert_eq!(client["body"], body);
+    let told = |events: &[Value]| {
+        let told = events.iter().filter(|event| event["body"].is_string());
+        told.map(|event| event["stage"].clone()).collect::<Vec<_>>()
+    };
+    assert!(told(&events).len() > 1, "{events:?}");
+    assert_eq!(told(&prompts.until("closed").await), ["client"]);
+    let refused = Ask::get("/_aiproxy/events?bodies=all").whole(&server).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("no list of stages (client, "),
+        "{}",
+        refused.text()
+    );
     let events = raw.until("closed").await;
     let bytes = events.iter().find(|event| event["type"] == "raw").unwrap();
     assert_eq!(bytes["text"], completion("fine"));

@@ -13,7 +13,7 @@ async fn words_are_there_before_the_answer_ends() {
     let world = World::new();
     let mut process = tail(&world, &server, &[]);
     let mut call = events(&mut server).await;
-    assert_eq!(call.target(), "GET /_aiproxy/events?bodies=1");
+    assert_eq!(call.target(), "GET /_aiproxy/events?bodies=client");
     assert_eq!(call.headers.get("accept"), Some("text/event-stream"));
     call.write(opening(1, A, "Tell me\na story")).await;
     process.until("the header", |process| {
@@ -139,7 +139,7 @@ async fn filters_are_the_servers() {
     let call = events(&mut server).await;
     assert_eq!(
         call.target(),
-        "GET /_aiproxy/events?profile=a&profile=b&failed=1&model=gpt+5&grep=x%26y&bodies=1"
+        "GET /_aiproxy/events?profile=a&profile=b&failed=1&model=gpt+5&grep=x%26y&bodies=client"
     );
     let ended = world.run(["tail", "--follow", "last", "--failed"]).exits(2);
     assert!(ended.stderr.contains("--follow"), "{}", ended.stderr);
@@ -156,7 +156,7 @@ async fn one_is_followed_to_its_end() {
     let mut call = events(&mut server).await;
     assert_eq!(
         call.target(),
-        "GET /_aiproxy/events?exchange=k3f9000000&bodies=1"
+        "GET /_aiproxy/events?exchange=k3f9000000&bodies=client"
     );
     call.write(opening(1, A, "hi") + &text(4, A, "one") + &closed(5, A))
         .await;
@@ -266,7 +266,7 @@ async fn raw_events_come_with_their_times() {
     let world = World::new();
     let mut process = tail(&world, &server, &["--raw"]);
     let mut call = events(&mut server).await;
-    assert_eq!(call.target(), "GET /_aiproxy/events?raw=1&bodies=1");
+    assert_eq!(call.target(), "GET /_aiproxy/events?raw=1&bodies=client");
     let raw = json!({"type": "raw", "text": "data: {\"x\":1}\n\n"});
     call.write(opening(1, A, "hi") + &event(4, A, &raw)).await;
     process.until("the event", |process| {

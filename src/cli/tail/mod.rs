@@ -90,7 +90,7 @@ impl Args {
         let mut query = vec![filter.query()];
         query.extend(self.raw.then(|| "raw=1".to_owned()));
         // For the beginning of the prompt. Programs have `show`.
-        query.extend((!self.json).then(|| "bodies=1".to_owned()));
+        query.extend((!self.json).then(|| "bodies=client".to_owned()));
         query.retain(|part| !part.is_empty());
         Wanted {
             server: self.server.clone(),

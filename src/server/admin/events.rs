@@ -17,7 +17,9 @@ use tokio::time::Instant;
 
 use super::bad_query;
 use crate::{
-    exchange::{ExchangeId, Filter, Happened, Heard, Ledger, Listener, Redactor, flag, told::What},
+    exchange::{
+        ExchangeId, Filter, Happened, Heard, Ledger, Listener, Redactor, Stage, flag, told::What,
+    },
     transport::{Body, BoxError},
 };
 
@@ -36,7 +38,8 @@ struct Wanted {
     filter: Filter,
     exchange: Option<String>,
     raw: bool,
-    bodies: bool,
+    /// The stages whose bodies are told.
+    bodies: Vec<Stage>,
 }
 
 impl Wanted {
@@ -46,7 +49,7 @@ impl Wanted {
             match &*name {
                 "exchange" => wanted.exchange = Some(value.to_ascii_lowercase()),
                 "raw" => wanted.raw = flag(&name, &value)?,
-                "bodies" => wanted.bodies = flag(&name, &value)?,
+                "bodies" => wanted.bodies = stages(&value)?,
                 "last_event_id" => after = value.parse().ok(),
                 // What is no query of the stream is the page's own (`?token=`): ignored like any server does.
                 _ => {
@@ -61,6 +64,21 @@ impl Wanted {
     fn waits(&self) -> bool {
         self.filter.failed || self.filter.grep.is_some()
     }
+}
+
+/// The stages whose bodies are wanted: of all, of none, or of these.
+fn stages(value: &str) -> Result<Vec<Stage>, String> {
+    match flag("bodies", value) {
+        Ok(true) => return Ok(Stage::ALL.to_vec()),
+        Ok(false) => return Ok(Vec::new()),
+        Err(_) => {}
+    }
+    let names = value.split(',');
+    let stages = names.map(|name| Stage::ALL.into_iter().find(|stage| stage.name() == name));
+    stages.collect::<Option<_>>().ok_or_else(|| {
+        let known = Stage::ALL.map(Stage::name).join(", ");
+        format!("`bodies={value}` is neither 1 nor 0, and no list of stages ({known})")
+    })
 }
 
 /// A stream of all that is wanted.
@@ -277,9 +295,7 @@ impl Out {
                 let mut told = Vec::new();
                 shown(happened, seen, &self.ledger.redactor(), &mut told);
                 for mut happened in told {
-                    if self.wanted.bodies {
-                        self.put_body(&mut happened);
-                    }
+                    self.put_body(&mut happened);
                     self.tell(happened, seen);
                 }
             }
@@ -348,11 +364,14 @@ impl Out {
         self.ledger.mentions(id, &self.wanted.filter)
     }
 
-    /// Puts a stage's body in, which notices do not carry.
+    /// Puts a stage's body in if it is wanted: notices do not carry it.
     fn put_body(&self, told: &mut Happened) {
-        let name = told.name().to_owned();
-        if let What::Stage { stage, body, .. } = &mut told.what {
-            *body = self.ledger.body(&name, stage);
+        let exchange = told.exchange;
+        if let What::Stage { stage, body, .. } = &mut told.what
+            && self.wanted.bodies.iter().any(|one| one.name() == stage)
+            && let Some(exchange) = exchange
+        {
+            *body = self.ledger.body(exchange.as_str(), stage);
         }
     }
 }
