@@ -9,7 +9,9 @@ use serde_json::{Map, Value, value::RawValue};
 use super::recorded::BROKE;
 use crate::exchange::{
     Stage,
-    told::{CallTold, ChunkTold, Detail, Rest, StageTold, Summary, Timings, Tokens, body},
+    told::{
+        BodyTold, CallTold, ChunkTold, Detail, Rest, StageTold, Summary, Timings, Tokens, body,
+    },
 };
 
 /// One exchange. Its keys are in this order, those of maps in alphabetical order.
@@ -244,7 +246,7 @@ impl Request {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let told = StageTold {
-            body: self.body.clone(),
+            body: self.body.clone().map(BodyTold::from),
             body_base64: self.body_base64.clone(),
             ..StageTold::default()
         };

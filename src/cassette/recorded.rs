@@ -11,7 +11,7 @@ use serde_json::{
 use super::line::{Call, Chunk, Line, Request, Response};
 use crate::exchange::{
     MASK, SECRET, Stage,
-    told::{CallTold, ChunkTold, Detail, StageTold, Summary},
+    told::{BodyTold, CallTold, ChunkTold, Detail, StageTold, Summary},
 };
 
 /// How a record says that the connection broke inside an answer.
@@ -138,7 +138,7 @@ fn whole(detail: &Detail, stage: &StageTold) -> Result<Vec<u8>, LeftOut> {
 fn call(told: &CallTold) -> Option<Call> {
     let bytes = |body: &Option<Box<RawValue>>| {
         let told = StageTold {
-            body: body.clone(),
+            body: body.clone().map(BodyTold::from),
             ..StageTold::default()
         };
         told.bytes()

@@ -4,8 +4,10 @@
 //! Times of day are RFC 3339 in UTC with milliseconds; lengths of time are milliseconds with fractions, counted from the exchange's
 //! beginning.
 
+use std::fmt;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::llm::Usage;
@@ -253,7 +255,7 @@ pub struct StageTold {
     pub same_as: Option<String>,
     /// The body: an object or array of JSON as it is, other text as a string.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Box<RawValue>>,
+    pub body: Option<BodyTold>,
     /// A body that is no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
@@ -265,37 +267,109 @@ pub struct StageTold {
 impl StageTold {
     /// Puts a body in.
     pub fn set_body(&mut self, bytes: &[u8]) {
-        match body(bytes) {
-            Some(json) => {
-                if json.get().starts_with(['{', '['])
-                    && let Ok(text) = std::str::from_utf8(bytes)
-                    && let Some((before, after)) = text.split_once(json.get())
-                    && !(before.is_empty() && after.is_empty())
-                {
-                    self.around = Some((before.to_owned(), after.to_owned()));
-                }
-                self.body = Some(json);
-            }
-            None => self.body_base64 = Some(STANDARD.encode(bytes)),
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            self.body_base64 = Some(STANDARD.encode(bytes));
+            return;
+        };
+        let told = BodyTold::of(text);
+        if let BodyTold::Json(json) = &told
+            && let Some((before, after)) = text.split_once(json.get())
+            && !(before.is_empty() && after.is_empty())
+        {
+            self.around = Some((before.to_owned(), after.to_owned()));
         }
+        self.body = Some(told);
     }
 
     /// The body's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         match (&self.body, &self.body_base64) {
-            (Some(json), _) => match serde_json::from_str::<String>(json.get()) {
-                Ok(text) => text.into_bytes(),
-                Err(_) => {
-                    let (before, after) = self
-                        .around
-                        .as_ref()
-                        .map_or(("", ""), |(before, after)| (before, after));
-                    [before, json.get(), after].concat().into_bytes()
-                }
-            },
+            (Some(BodyTold::Text(text)), _) => text.clone().into_bytes(),
+            (Some(BodyTold::Json(json)), _) => {
+                let around = self.around.as_ref();
+                let (before, after) = around.map_or(("", ""), |(before, after)| (before, after));
+                [before, json.get(), after].concat().into_bytes()
+            }
             (None, Some(coded)) => STANDARD.decode(coded).unwrap_or_default(),
             (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// A body that is text. A stream's is hundreds of kilobytes: it becomes a string of JSON only where JSON is written.
+#[derive(Clone)]
+pub enum BodyTold {
+    /// An object or array, as it is.
+    Json(Box<RawValue>),
+    /// Other text.
+    Text(String),
+}
+
+impl BodyTold {
+    fn of(text: &str) -> BodyTold {
+        if text.trim_start().starts_with(['{', '['])
+            && let Ok(json) = RawValue::from_string(text.trim().to_owned())
+        {
+            return BodyTold::Json(json);
+        }
+        BodyTold::Text(text.to_owned())
+    }
+
+    /// Its length, about as it is written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.as_str().len()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            BodyTold::Json(json) => json.get(),
+            BodyTold::Text(text) => text,
+        }
+    }
+}
+
+impl PartialEq for BodyTold {
+    fn eq(&self, other: &BodyTold) -> bool {
+        matches!(self, BodyTold::Json(_)) == matches!(other, BodyTold::Json(_))
+            && self.as_str() == other.as_str()
+    }
+}
+
+/// A length says enough: the text is somebody's conversation.
+impl fmt::Debug for BodyTold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyTold({} bytes)", self.len())
+    }
+}
+
+impl Serialize for BodyTold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            BodyTold::Json(json) => json.serialize(serializer),
+            BodyTold::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BodyTold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(BodyTold::from)
+    }
+}
+
+impl From<Box<RawValue>> for BodyTold {
+    fn from(json: Box<RawValue>) -> Self {
+        match serde_json::from_str(json.get()) {
+            Ok(text) => BodyTold::Text(text),
+            Err(_) => BodyTold::Json(json),
         }
     }
 }
@@ -303,13 +377,10 @@ impl StageTold {
 /// A body as JSON: an object or array as it is, other text as a string. `None` if it is no text.
 #[must_use]
 pub fn body(bytes: &[u8]) -> Option<Box<RawValue>> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    if text.trim_start().starts_with(['{', '['])
-        && let Ok(json) = RawValue::from_string(text.trim().to_owned())
-    {
-        return Some(json);
+    match BodyTold::of(std::str::from_utf8(bytes).ok()?) {
+        BodyTold::Json(json) => Some(json),
+        BodyTold::Text(text) => serde_json::value::to_raw_value(&text).ok(),
     }
-    serde_json::value::to_raw_value(text).ok()
 }
 
 /// One call of a transformer's LLM.

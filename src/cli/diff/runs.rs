@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::{Args, Mode, as_json, show};
 use crate::{
     diff::{self, Limits},
-    exchange::{Stage, told::StageTold},
+    exchange::{
+        Stage,
+        told::{BodyTold, StageTold},
+    },
     term::{Ink, Problem, Term, diff as render},
 };
 
@@ -84,7 +87,7 @@ pub(super) fn saved(file: &[u8]) -> Option<Vec<Saved>> {
             url: entry.url,
             status: entry.status,
             headers: entry.headers,
-            body: entry.body.map(ToOwned::to_owned),
+            body: entry.body.map(ToOwned::to_owned).map(BodyTold::from),
             body_base64: entry.body_base64,
             ..StageTold::default()
         };

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, folded};
-use crate::exchange::told::{ChunkTold, EventTold, Rest, Summary};
+use crate::exchange::told::{BodyTold, ChunkTold, EventTold, Rest, StageTold, Summary};
 
 /// How hard zstd looks for what repeats: as little as it can. What an exchange repeats is near, and harder costs more than the file's pages do.
 const LEVEL: i32 = 1;
@@ -94,13 +94,18 @@ impl Packer {
         }
     }
 
-    fn packed(&mut self, rest: Rest) -> io::Result<Vec<u8>> {
+    fn packed(&mut self, mut rest: Rest) -> io::Result<Vec<u8>> {
         let bodies = rest.stages.iter().filter_map(|stage| stage.body.as_ref());
-        let bodies: usize = bodies.map(|body| body.get().len()).sum();
+        let bodies: usize = bodies.map(BodyTold::len).sum();
         let pieces = rest.events.len() + rest.chunks.len() + rest.returned_chunks.len();
+        let texts = texts(&mut rest.stages);
         // About what it takes: growing by and by would copy it some times.
         let mut words = Vec::with_capacity(bodies + 32 * pieces + 4096);
-        serde_json::to_writer(&mut words, &Packed::from(rest))?;
+        let lengths = texts.iter().map(|(at, text)| (*at, text.len())).collect();
+        serde_json::to_writer(&mut words, &Packed::of(rest, lengths))?;
+        for (_, text) in texts {
+            words.extend_from_slice(text.as_bytes());
+        }
         if words.len() > LARGEST {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -121,8 +126,23 @@ pub(super) fn unpacked(rest: &str, packed: Option<&[u8]>) -> io::Result<Rest> {
     zstd::Decoder::with_buffer(packed)?
         .take(LARGEST as u64)
         .read_to_end(&mut rest)?;
-    let packed: Packed = serde_json::from_slice(&rest)?;
-    Ok(packed.into())
+    let mut reader = serde_json::Deserializer::from_slice(&rest).into_iter::<Packed>();
+    let packed = reader.next().ok_or(io::ErrorKind::UnexpectedEof)??;
+    let texts = rest.get(reader.byte_offset()..).unwrap_or_default();
+    packed.unpack(texts)
+}
+
+/// Takes the bodies out that are no JSON: as strings of JSON, they would take longer to write than all else together.
+fn texts(stages: &mut [StageTold]) -> Vec<(usize, String)> {
+    let stages = stages.iter_mut().enumerate();
+    let texts = stages.filter_map(|(at, stage)| match stage.body.take()? {
+        BodyTold::Text(text) => Some((at, text)),
+        json @ BodyTold::Json(_) => {
+            stage.body = Some(json);
+            None
+        }
+    });
+    texts.collect()
 }
 
 /// What is packed. Of the hundreds of a stream's events, only what differs from one to the next: their numbers and names would be most of it.
@@ -135,10 +155,13 @@ struct Packed {
     /// Microseconds since the one before, and length.
     chunks: Vec<(i64, u64)>,
     returned_chunks: Vec<(i64, u64)>,
+    /// The stages whose bodies come behind all this, as they are, and how long each is.
+    #[serde(default)]
+    texts: Vec<(usize, usize)>,
 }
 
-impl From<Rest> for Packed {
-    fn from(mut rest: Rest) -> Packed {
+impl Packed {
+    fn of(mut rest: Rest, texts: Vec<(usize, usize)>) -> Packed {
         let mut since = Since::default();
         let events = std::mem::take(&mut rest.events).into_iter();
         let events = events.map(|event| {
@@ -156,8 +179,23 @@ impl From<Rest> for Packed {
             events,
             chunks: chunks(std::mem::take(&mut rest.chunks)),
             returned_chunks: chunks(std::mem::take(&mut rest.returned_chunks)),
+            texts,
             rest,
         }
+    }
+
+    fn unpack(mut self, mut texts: &[u8]) -> io::Result<Rest> {
+        for (at, length) in std::mem::take(&mut self.texts) {
+            let (text, after) = texts
+                .split_at_checked(length)
+                .ok_or(io::ErrorKind::UnexpectedEof)?;
+            texts = after;
+            let text = String::from_utf8(text.to_vec());
+            let text = text.map_err(|_| io::ErrorKind::InvalidData)?;
+            let stage = self.rest.stages.get_mut(at);
+            stage.ok_or(io::ErrorKind::InvalidData)?.body = Some(BodyTold::Text(text));
+        }
+        Ok(self.into())
     }
 }
 

@@ -196,15 +196,37 @@ fn what_is_packed_is_small_and_what_cannot_be_unpacked_is_an_error() {
         .query_row("SELECT length(packed) FROM contents", [], |row| row.get(0))
         .unwrap();
     assert!(length < 4_000, "{length} bytes");
-    db.execute("UPDATE contents SET packed = x'00'", [])
+    let put = |packed: &[u8]| {
+        db.execute("UPDATE contents SET packed = ?1", [packed])
+            .unwrap();
+        reader(&path).get(&id(1))
+    };
+    let pack = |texts: &str, behind: &[u8]| {
+        let rest = r#"{"stages":[{"stage":"client"},{"stage":"received"}]}"#;
+        let json =
+            format!(r#"{{"rest":{rest},"events":[],"chunks":[],"returned_chunks":[]{texts}}}"#);
+        zstd::bulk::compress(&[json.as_bytes(), behind].concat(), 1).unwrap()
+    };
+    let whole = put(&pack(r#","texts":[[1,4],[0,2]]"#, b"\"a\nbc{"))
+        .unwrap()
         .unwrap();
-    let error = reader(&path).get(&id(1)).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("an exchange in it cannot be read"),
-        "{error}"
-    );
+    assert_eq!(whole.body("received").unwrap(), b"\"a\nb");
+    assert_eq!(whole.body("client").unwrap(), b"c{");
+    // As it was packed before bodies came behind.
+    assert!(put(&pack("", b"")).unwrap().is_some());
+    for broken in [
+        vec![0],
+        pack(r#","texts":[[1,5]]"#, b"four"),
+        pack(r#","texts":[[2,4]]"#, b"four"),
+        pack(r#","texts":[[1,2]]"#, b"\xff\xfe"),
+        zstd::bulk::compress(b"", 1).unwrap(),
+    ] {
+        let error = put(&broken).unwrap_err().to_string();
+        assert!(
+            error.contains("an exchange in it cannot be read"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
