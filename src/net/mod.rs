@@ -1,8 +1,8 @@
 //! The upstream side of the network: [`Client`] is the [`Transport`](crate::transport::Transport) that opens sockets.
 //!
 //! `client` sends, `origin` holds an upstream's connections (`http1` and `pool` for HTTP/1.1, `lanes` for HTTP/2), `connect` makes
-//! them, by `proxy` and `tunnel` where one is to be used and under `tls` where the URL says so. `keys` fetches
-//! clouds' credentials. Imports `transport` and `keys` only.
+//! them, by `proxy` and `tunnel` where one is to be used and under `tls` where the URL says so. `body` is an answer's, `chunks` one that is
+//! read off its connection without hyper (`chunked` is the coding alone, without I/O). `keys` fetches clouds' credentials. Imports `transport` and `keys` only.
 
 mod body;
 mod chunked;
