@@ -3,10 +3,9 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG,
-        EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-        LAST_MODIFIED, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, REFERER, SET_COOKIE,
-        TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPECT, IF_MATCH,
+        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+        SET_COOKIE,
     },
 };
 
@@ -35,20 +34,20 @@ pub(super) fn credentials(client: &HeaderMap) -> HeaderMap {
 
 /// Headers of one connection, not of the message (RFC 9110 §7.6.1), beside those that `connection` names.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ]
-    .contains(name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "http2-settings"
-        )
+    // By text: lengths tell most of them apart.
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The names that `connection` lists.
@@ -71,17 +70,17 @@ pub(super) fn upstream(client: &HeaderMap, keep_credentials: bool) -> HeaderMap 
     for (name, value) in client {
         let text = name.as_str();
         let dropped = is_hop_by_hop(name)
-            || [
-                HOST,
-                CONTENT_LENGTH,
-                CONTENT_ENCODING,
-                ACCEPT_ENCODING,
-                EXPECT,
-                COOKIE,
-                ORIGIN,
-                REFERER,
-            ]
-            .contains(name)
+            || matches!(
+                text,
+                "accept-encoding"
+                    | "content-encoding"
+                    | "content-length"
+                    | "cookie"
+                    | "expect"
+                    | "host"
+                    | "origin"
+                    | "referer"
+            )
             || text.starts_with("sec-")
             || text.starts_with("x-aiproxy-")
             || text.starts_with("access-control-")

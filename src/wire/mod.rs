@@ -6,7 +6,7 @@ pub mod envelope;
 pub mod eventstream;
 mod json_array;
 pub mod ndjson;
-mod scan;
+pub mod scan;
 pub mod sse;
 #[cfg(test)]
 mod testing;

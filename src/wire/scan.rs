@@ -1,49 +1,100 @@
-//! The top level of a JSON object, found by looking for what ends its strings.
+//! JSON that is read by looking for what ends its strings.
 //!
 //! Of a request of a megabyte nearly all is inside strings, and an escape comes every other line. This does little at each of them. It is
-//! sure of what it takes, and leaves to serde_json what it does not know.
+//! sure of what it takes, and leaves to serde_json what it does not know: `None` is «not certain», of errors, of names with escapes and of
+//! nesting beyond measure.
 
 use std::borrow::Cow;
 
 /// Levels of nesting that are followed.
 const DEEPEST: u32 = 64;
 
-/// The fields of the object that `text` is, each value as it stands. `None` if that is not certain: for errors, names with escapes, and
-/// nesting beyond measure.
+/// The fields of the object that `text` is, each value as it stands.
 pub(super) fn fields(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
-    let mut scan = Scan { text, at: 0 };
     let mut fields = Vec::with_capacity(12);
-    scan.space();
-    scan.take(b'{')?;
-    scan.space();
-    if scan.peek() != Some(b'}') {
-        loop {
-            let name = scan.name()?;
-            scan.space();
-            scan.take(b':')?;
-            scan.space();
-            let from = scan.at;
-            scan.value()?;
-            fields.push((Cow::Borrowed(name), text.get(from..scan.at)?));
-            scan.space();
-            if scan.peek() == Some(b'}') {
-                break;
-            }
-            scan.take(b',')?;
-            scan.space();
-        }
-    }
-    scan.take(b'}')?;
-    scan.space();
-    scan.peek().is_none().then_some(fields)
+    let mut scan = Scan::of(text);
+    scan.object(|name, scan| {
+        fields.push((Cow::Borrowed(name), scan.value()?));
+        Some(())
+    })?;
+    scan.end()?;
+    Some(fields)
 }
 
-struct Scan<'t> {
+/// A place in a JSON text.
+#[derive(Debug)]
+pub struct Scan<'t> {
     text: &'t str,
     at: usize,
 }
 
 impl<'t> Scan<'t> {
+    /// At the beginning of a text.
+    #[must_use]
+    pub fn of(text: &'t str) -> Scan<'t> {
+        let mut scan = Scan { text, at: 0 };
+        scan.space();
+        scan
+    }
+
+    /// An object: `field` is told each name and takes the value. A name that comes twice is told twice.
+    #[inline]
+    pub fn object(
+        &mut self,
+        mut field: impl FnMut(&'t str, &mut Scan<'t>) -> Option<()>,
+    ) -> Option<()> {
+        self.take(b'{')?;
+        self.space();
+        if self.peek() != Some(b'}') {
+            loop {
+                let name = self.name()?;
+                self.space();
+                self.take(b':')?;
+                self.space();
+                field(name, self)?;
+                self.space();
+                if self.peek() == Some(b'}') {
+                    break;
+                }
+                self.take(b',')?;
+                self.space();
+            }
+        }
+        self.take(b'}')
+    }
+
+    /// A list: `element` takes each of its values.
+    #[inline]
+    pub fn list(&mut self, mut element: impl FnMut(&mut Scan<'t>) -> Option<()>) -> Option<()> {
+        self.take(b'[')?;
+        self.space();
+        if self.peek() != Some(b']') {
+            loop {
+                element(self)?;
+                self.space();
+                if self.peek() == Some(b']') {
+                    break;
+                }
+                self.take(b',')?;
+                self.space();
+            }
+        }
+        self.take(b']')
+    }
+
+    /// Any value, as it stands.
+    pub fn value(&mut self) -> Option<&'t str> {
+        let from = self.at;
+        self.pass()?;
+        self.text.get(from..self.at)
+    }
+
+    /// Nothing follows.
+    pub fn end(&mut self) -> Option<()> {
+        self.space();
+        self.peek().is_none().then_some(())
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -127,8 +178,8 @@ impl<'t> Scan<'t> {
             .then(|| self.at += word.len())
     }
 
-    /// Any value, to its end.
-    fn value(&mut self) -> Option<()> {
+    /// Passes any value.
+    fn pass(&mut self) -> Option<()> {
         // A bit for each level: set if it is an object.
         let (mut levels, mut depth) = (0u64, 0);
         loop {
@@ -199,6 +250,19 @@ impl<'t> Scan<'t> {
 
 /// How many bytes come before a quote, a backslash or a control character; `None` if there is none of them.
 fn plain(text: &[u8]) -> Option<usize> {
+    // Names and short values end soon; for what is long it pays to see whether a block has anything in it at all.
+    let (near, far) = text.split_at_checked(16).unwrap_or((text, &[]));
+    if let Some(found) = word_by_word(near) {
+        return Some(found);
+    }
+    let (blocks, _) = far.as_chunks::<64>();
+    let clean = blocks.iter().take_while(|block| !is_special(block)).count();
+    let passed = clean * 64;
+    let found = word_by_word(far.get(passed..)?)?;
+    Some(near.len() + passed + found)
+}
+
+fn word_by_word(text: &[u8]) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (number, word) in words.iter().enumerate() {
         let found = special(u64::from_le_bytes(*word));
@@ -208,6 +272,13 @@ fn plain(text: &[u8]) -> Option<usize> {
     }
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     Some(words.len() * 8 + rest.iter().position(special)?)
+}
+
+/// Whether a quote, a backslash or a control character is among them: the compiler makes vectors of this.
+fn is_special(block: &[u8; 64]) -> bool {
+    let special =
+        |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+    block.iter().fold(0, |any, &byte| any | special(byte)) != 0
 }
 
 /// Of eight bytes, the high bit of the first that is a quote, a backslash or a control character, and maybe of some behind it.
@@ -313,6 +384,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_ends_a_string_is_found(
+            mut text in prop::collection::vec(0x20u8.., 0..400),
+            ends in prop::collection::vec((0usize..400, prop::sample::select(&b"\"\\\n\x00\x1f"[..])), 0..3),
+        ) {
+            for byte in &mut text {
+                if matches!(byte, b'"' | b'\\') {
+                    *byte = b' ';
+                }
+            }
+            for (at, end) in ends {
+                if let Some(byte) = text.get_mut(at) {
+                    *byte = end;
+                }
+            }
+            let first = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(plain(&text), first);
+        }
+
         #[test]
         fn what_is_taken_is_what_serde_takes(
             text in r#"[ \n]?\{("[ab\\"]{0,2}" ?: ?([0-9eE.+-]{1,4}|true|null|"[a-z\\"u0\n\x00é]{0,6}"|[\[\]{}:,"1]{0,8}),?){0,4}\} ?"#

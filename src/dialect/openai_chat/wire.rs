@@ -12,7 +12,7 @@ use super::usage::Usage;
 use crate::dialect::text::{Text, count};
 
 /// A whole answer, or one chunk of a stream.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Answer<'a> {
     #[serde(borrow, default)]
     pub(super) id: Text<'a>,
@@ -52,7 +52,7 @@ pub(super) struct Groq<'a> {
     pub(super) error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(default, deserialize_with = "count")]
     pub(super) index: u64,

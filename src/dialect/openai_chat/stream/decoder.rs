@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{DONE, Slot};
+use super::{DONE, Slot, plain};
 use crate::{
     dialect::{
         Error, StreamDecoder,
@@ -79,7 +79,13 @@ pub(in crate::dialect::openai_chat) fn hear(
 }
 
 fn read<'a>(body: &'a [u8], route: &str) -> Result<(Answer<'a>, Vec<Choice<'a>>), Error> {
-    let mut answer: Answer<'_> = json(body)?;
+    let mut answer = match std::str::from_utf8(body) {
+        Ok(text) => match plain::answer(text) {
+            Some(answer) => answer,
+            None => serde_json::from_str(text)?,
+        },
+        Err(_) => serde_json::from_slice(body)?,
+    };
     match answer.choices.take() {
         Some(choices) => Ok((answer, choices)),
         None => Err(Error::Malformed(format!(

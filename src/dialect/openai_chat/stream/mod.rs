@@ -2,6 +2,7 @@
 
 mod decoder;
 mod encoder;
+mod plain;
 #[cfg(test)]
 mod tests;
 
