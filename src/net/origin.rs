@@ -100,7 +100,8 @@ impl Origin {
             Some(Kept::Bare(link)) => link,
             None => match self.spare.take() {
                 Some(link) => link,
-                None => self.dialer.connect(false).await?,
+                // Seldom, and large: beside it, what is sent over a connection that is there takes a third of the room.
+                None => Box::pin(self.dialer.connect(false)).await?,
             },
         };
         Own::new(link, self.stream, || self.dialer.name()).await
@@ -135,7 +136,7 @@ impl Origin {
                 Next::Failed(error) => return Err(error),
                 Next::Open => {
                     drop(waiting);
-                    return self.open(Opening(self)).await;
+                    return Box::pin(self.open(Opening(self))).await;
                 }
                 Next::Wait(since) => {
                     waiting.get_or_insert_with(|| Waiting::new(self, since));

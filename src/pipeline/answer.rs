@@ -382,7 +382,7 @@ async fn stream(
     parts: Parts,
     body: Body,
     framing: Framing,
-    plan: Plan,
+    plan: Box<Plan>,
     egress: &'static dyn Egress,
     slot: &mut Option<Recorder>,
 ) -> Outcome<Response<Body>> {

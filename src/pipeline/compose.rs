@@ -181,7 +181,7 @@ pub(super) fn compose(
         request,
         wire: Some(wire),
         dial: dial(inbound, decided.stream),
-        plan,
+        plan: Box::new(plan),
     })
 }
 

@@ -141,8 +141,8 @@ pub struct Prepared {
     pub wire: Option<Bytes>,
     /// How the upstream is reached.
     dial: Dial,
-    /// What to make of the answer.
-    plan: Plan,
+    /// What to make of the answer. It is moved more often than it is read.
+    plan: Box<Plan>,
 }
 
 /// What to make of the upstream's answer.
@@ -292,7 +292,7 @@ pub type Outcome<T> = Result<T, Box<Failure>>;
 /// A [`Failure`] with SPEC's status and wording.
 pub async fn prepare(
     env: Env<'_>,
-    inbound: Inbound,
+    inbound: &mut Inbound,
     payload: Payload,
     recorder: &mut Recorder,
 ) -> Outcome<Prepared> {
@@ -300,20 +300,19 @@ pub async fn prepare(
         recorder.record();
     }
     let payload = noting::received(recorder, payload);
-    noting::asked(recorder, &inbound, &payload);
-    let payload = stored::whole(&inbound, payload)?;
-    let mut inbound = inbound;
+    noting::asked(recorder, inbound, &payload);
+    let payload = stored::whole(inbound, payload)?;
     let ingress = inbound.ingress;
     recorder.trace_upstream(&mut inbound.headers, || {
         Reads::new(move |body| ingress.decode_request(body).ok())
     });
     // What few profiles have is boxed, here and below: every request's future would be as large.
     let (payload, lost) = if inbound.profile.has_transformer() {
-        Box::pin(transformer::request(env, &mut inbound, payload, recorder)).await?
+        Box::pin(transformer::request(env, inbound, payload, recorder)).await?
     } else {
         (payload, Vec::new())
     };
-    let (mut prepared, secrets) = match payload {
+    let mut prepared = match payload {
         payload if inbound.profile.upstream.is_some() => {
             Box::pin(unread(env, inbound, payload, recorder)).await?
         }
@@ -322,7 +321,6 @@ pub async fn prepare(
         }
         payload => Box::pin(unread(env, inbound, payload, recorder)).await?,
     };
-    noting::ready(recorder, &secrets, &prepared);
     prepared.plan.lose(lost);
     Ok(prepared)
 }
@@ -330,15 +328,16 @@ pub async fn prepare(
 /// A request whose body is read.
 async fn read(
     env: Env<'_>,
-    mut inbound: Inbound,
+    inbound: &mut Inbound,
     body: &Bytes,
     recorder: &mut Recorder,
-) -> Outcome<(Prepared, Secrets)> {
-    let mut request = checks::check(&inbound, body)?;
+) -> Outcome<Prepared> {
+    let mut request = checks::check(inbound, body)?;
     recorder.reaching(Stage::Sent);
-    let replay = transformer::ask_whole(&mut inbound, &mut request)?;
-    let mut route = route::route(&inbound)?;
-    let mut decided = route::decide(&inbound, &route, &request)?;
+    let replay = transformer::ask_whole(inbound, &mut request)?;
+    let inbound = &*inbound;
+    let mut route = route::route(inbound)?;
+    let mut decided = route::decide(inbound, &route, &request)?;
     if let Some(usage) = replay {
         (decided.stream, decided.asked_usage) = (false, usage);
     }
@@ -347,14 +346,14 @@ async fn read(
         inbound.target.operation().route_type(),
         &decided.model,
     );
-    let call = route.call(&inbound, &decided);
+    let call = route.call(inbound, &decided);
     let (egress, cloud) = (route.provider.egress(&call), route.provider.cloud(&call));
     noting::routed(recorder, &route, &decided, egress.is_some());
     let secrets =
         secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
     noting::secrets(recorder, &secrets);
     let asked = compose::Ingredients {
-        inbound: &inbound,
+        inbound,
         route: &route,
         decided: &decided,
         secrets: &secrets,
@@ -364,38 +363,41 @@ async fn read(
     let mut prepared = compose::compose(&asked, request, body)?;
     prepared
         .plan
-        .filtered(transformer::Filter::of(&inbound, replay.is_some()));
+        .filtered(transformer::Filter::of(inbound, replay.is_some()));
     noting::composed(recorder, &secrets, prepared.wire.as_ref());
-    Ok((prepared, secrets))
+    noting::ready(recorder, &secrets, &prepared);
+    Ok(prepared)
 }
 
 /// A request whose body is not: of a plain backend, or of an operation that aiproxy does not know.
 async fn unread(
     env: Env<'_>,
-    mut inbound: Inbound,
+    inbound: &mut Inbound,
     payload: Payload,
     recorder: &mut Recorder,
-) -> Outcome<(Prepared, Secrets)> {
+) -> Outcome<Prepared> {
     recorder.reaching(Stage::Sent);
-    transformer::ask_unread(&mut inbound, &payload)?;
-    let filter = transformer::Filter::of(&inbound, false);
+    transformer::ask_unread(inbound, &payload)?;
+    let inbound = &*inbound;
+    let filter = transformer::Filter::of(inbound, false);
     let route_type = inbound.target.operation().route_type();
     let (mut prepared, secrets) = if let Some(upstream) = &inbound.profile.upstream {
         recorder.routed("", route_type, "");
-        let prepared = unread::plain(&inbound, upstream.url.url().as_str(), payload)?;
+        let prepared = unread::plain(inbound, upstream.url.url().as_str(), payload)?;
         (prepared, Secrets::default())
     } else {
-        let mut route = route::route(&inbound)?;
+        let mut route = route::route(inbound)?;
         recorder.routed(route.provider.name(), route_type, "");
-        let cloud = route.provider.cloud(&unread::call(&inbound, &route));
+        let cloud = route.provider.cloud(&unread::call(inbound, &route));
         let secrets =
             secrets::resolve(env, route.auth, &mut route.options, cloud, &inbound.headers).await?;
         noting::secrets(recorder, &secrets);
-        let prepared = unread::forward(&inbound, &route, payload, &secrets, env.now).await?;
+        let prepared = unread::forward(inbound, &route, payload, &secrets, env.now).await?;
         (prepared, secrets)
     };
     prepared.plan.filtered(filter);
-    Ok((prepared, secrets))
+    noting::ready(recorder, &secrets, &prepared);
+    Ok(prepared)
 }
 
 /// Runs the response side alone: `response` is taken for the upstream's answer to `inbound`. Nothing is sent but to a transformer's LLM.
@@ -410,7 +412,7 @@ pub async fn respond(
     response: http::Response<Body>,
     slot: &mut Option<Recorder>,
 ) -> Outcome<http::Response<Body>> {
-    let mut plan = answering(&inbound, env.now, slot)?;
+    let mut plan = Box::new(answering(&inbound, env.now, slot)?);
     plan.filtered(transformer::Filter::of(&inbound, false));
     finish(env, Answer { response, plan }, slot).await
 }
@@ -463,7 +465,7 @@ fn answering(inbound: &Inbound, now: SystemTime, slot: &Option<Recorder>) -> Out
 #[derive(Debug)]
 pub struct Answer {
     response: http::Response<Body>,
-    plan: Plan,
+    plan: Box<Plan>,
 }
 
 /// Sends what was prepared, and waits for the answer's headers. Dropping the future cancels the request upstream.

@@ -114,7 +114,7 @@ pub(super) async fn forward(
         request: sign(request, &whole, route.provider, secrets, now)?,
         wire,
         dial: dial(inbound, false),
-        plan,
+        plan: Box::new(plan),
     })
 }
 
@@ -152,7 +152,7 @@ pub(super) fn plain(inbound: &Inbound, url: &str, payload: Payload) -> Outcome<P
         request: assemble(inbound.method.clone(), uri, sent, bytes_of(payload)),
         wire,
         dial: dial(inbound, false),
-        plan,
+        plan: Box::new(plan),
     })
 }
 

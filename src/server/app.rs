@@ -403,7 +403,8 @@ impl App {
             let body = body.clone();
             return Box::pin(count(env, inbound, body, slot)).await;
         }
-        let prepared = prepare(env, inbound, payload, recorder).await?;
+        let prepared = prepare(env, &mut inbound, payload, recorder).await?;
+        drop(inbound);
         let answer = send(env, prepared, recorder).await?;
         let response = finish(env, answer, slot).await?;
         Ok(match keeping {

@@ -29,8 +29,9 @@ pub(super) fn fault() -> Fault {
 }
 
 /// Runs a future; `None` if it panicked. What it held is dropped by then.
-pub(super) async fn guarded<F: Future>(future: F) -> Option<F::Output> {
-    AssertUnwindSafe(future).catch_unwind().await.ok()
+pub(super) fn guarded<F: Future>(future: F) -> impl Future<Output = Option<F::Output>> {
+    // An `async fn` would hold the future twice: as it was given, and as it runs.
+    AssertUnwindSafe(future).catch_unwind().map(Result::ok)
 }
 
 /// An answer's body. Its request is under way until it is dropped; a panic in it ends it as an upstream that hangs up does.

@@ -116,14 +116,15 @@ impl<'t> Scan<'t> {
     /// A name without escapes.
     fn name(&mut self) -> Option<&'t str> {
         let from = self.at + 1;
-        self.string()?;
-        let name = self.text.get(from..self.at - 1)?;
-        (!name.contains('\\')).then_some(name)
+        let escapes = self.string()?;
+        (!escapes).then(|| self.text.get(from..self.at - 1))?
     }
 
-    fn string(&mut self) -> Option<()> {
+    /// A string; whether there are escapes in it.
+    fn string(&mut self) -> Option<bool> {
         self.take(b'"')?;
         let bytes = self.text.as_bytes();
+        let mut escapes = false;
         loop {
             let rest = bytes.get(self.at..)?;
             let length = plain(rest)?;
@@ -131,11 +132,12 @@ impl<'t> Scan<'t> {
             self.at = match bytes.get(end)? {
                 b'"' => {
                     self.at = end + 1;
-                    return Some(());
+                    return Some(escapes);
                 }
                 b'\\' => end + 1 + escape(after)?,
                 _ => return None,
             };
+            escapes = true;
         }
     }
 
@@ -184,7 +186,7 @@ impl<'t> Scan<'t> {
         let (mut levels, mut depth) = (0u64, 0);
         loop {
             let opened = match self.peek()? {
-                b'"' => self.string().map(|()| false)?,
+                b'"' => self.string().map(|_| false)?,
                 b'-' | b'0'..=b'9' => self.number().map(|()| false)?,
                 b't' => self.word("true").map(|()| false)?,
                 b'f' => self.word("false").map(|()| false)?,
@@ -250,8 +252,8 @@ impl<'t> Scan<'t> {
 
 /// How many bytes come before a quote, a backslash or a control character; `None` if there is none of them.
 fn plain(text: &[u8]) -> Option<usize> {
-    // Names and short values end soon; for what is long it pays to see whether a block has anything in it at all.
-    let (near, far) = text.split_at_checked(16).unwrap_or((text, &[]));
+    // Most strings and lines of text end soon; for what is longer it pays to see whether a block has anything in it at all.
+    let (near, far) = text.split_at_checked(64).unwrap_or((text, &[]));
     if let Some(found) = word_by_word(near) {
         return Some(found);
     }
@@ -285,10 +287,11 @@ fn is_special(block: &[u8; 64]) -> bool {
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let is_zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let quote = is_zero(word ^ (ONES * 0x22));
     let backslash = is_zero(word ^ (ONES * 0x5c));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & (ONES << 7)
+    // With this bit turned over, a quote is next to the control characters, and nothing else comes there.
+    let turned = word ^ (ONES * 0x02);
+    let quote_or_control = turned.wrapping_sub(ONES * 0x21) & !turned;
+    (backslash | quote_or_control) & (ONES << 7)
 }
 
 /// The length of what follows a backslash.

@@ -154,7 +154,7 @@ pub(super) async fn run(
         let recorder = slot
             .as_mut()
             .ok_or_else(|| Problem::new("there is no record"))?;
-        prepare(env, asked, Payload::Whole(request_body), recorder)
+        prepare(env, &mut asked, Payload::Whole(request_body), recorder)
             .await
             .map(drop)
     };

@@ -160,7 +160,7 @@ async fn every_stage_of_a_request_is_seen_without_secrets() {
     };
     let mut recorder = watching();
     let payload = Payload::Whole(Bytes::from_static(BODY.as_bytes()));
-    prepare(env, inbound(true), payload, &mut recorder)
+    prepare(env, &mut inbound(true), payload, &mut recorder)
         .await
         .unwrap();
     // The final upstream is not asked.
@@ -224,7 +224,7 @@ async fn without_its_llm_the_body_goes_on_and_nothing_is_sent() {
     };
     let mut recorder = watching();
     let payload = Payload::Whole(Bytes::from_static(BODY.as_bytes()));
-    prepare(env, inbound(false), payload, &mut recorder)
+    prepare(env, &mut inbound(false), payload, &mut recorder)
         .await
         .unwrap();
     assert!(net.asked.lock().unwrap().is_empty());
