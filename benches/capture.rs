@@ -3,6 +3,10 @@
 //!
 //!     cargo bench --bench capture -- [ROUNDS] [REQUESTS] [KIND,KIND] [TURNS OF STREAMS]
 //!
+//! As what is shipped is built, after `bash .ci/dist`, which has counted what runs (the target is the machine's own, as `rustc -vV` names it):
+//!
+//!     RUSTFLAGS=-Cprofile-use=$PWD/target/dist/aiproxy.profdata cargo bench --profile dist --target TARGET --bench capture
+//!
 //! Times differ from run to run on a machine that does other things, too. Instructions do not:
 //!
 //!     valgrind --tool=callgrind --separate-threads=yes target/release/deps/capture-... 1 500 off 0
