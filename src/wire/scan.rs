@@ -252,35 +252,46 @@ impl<'t> Scan<'t> {
 
 /// How many bytes come before a quote, a backslash or a control character; `None` if there is none of them.
 fn plain(text: &[u8]) -> Option<usize> {
-    // Most strings and lines of text end soon; for what is longer it pays to see whether a block has anything in it at all.
-    let (near, far) = text.split_at_checked(64).unwrap_or((text, &[]));
-    if let Some(found) = word_by_word(near) {
-        return Some(found);
+    let (words, rest) = text.as_chunks::<8>();
+    let (near, far) = words.split_at_checked(8).unwrap_or((words, &[]));
+    match in_words(near) {
+        Some(found) => Some(found),
+        None if far.is_empty() => Some(words.len() * 8 + rest.iter().position(is_special)?),
+        None => long(text, near.len() * 8),
     }
-    let (blocks, _) = far.as_chunks::<64>();
-    let clean = blocks.iter().take_while(|block| !is_special(block)).count();
-    let passed = clean * 64;
-    let found = word_by_word(far.get(passed..)?)?;
-    Some(near.len() + passed + found)
 }
 
-fn word_by_word(text: &[u8]) -> Option<usize> {
-    let (words, rest) = text.as_chunks::<8>();
+/// The same, from `at` on. Most strings and lines of text end soon; for what is longer it pays to see whether a block has anything in it at all.
+fn long(text: &[u8], at: usize) -> Option<usize> {
+    let (blocks, _) = text.get(at..)?.as_chunks::<64>();
+    // The compiler makes vectors of this.
+    let dirty = |block: &[u8; 64]| {
+        block
+            .iter()
+            .fold(0, |any, byte| any | u8::from(is_special(byte)))
+            != 0
+    };
+    let at = at + blocks.iter().take_while(|block| !dirty(block)).count() * 64;
+    let (words, rest) = text.get(at..)?.as_chunks::<8>();
+    let found = match in_words(words) {
+        Some(found) => found,
+        None => words.len() * 8 + rest.iter().position(is_special)?,
+    };
+    Some(at + found)
+}
+
+fn in_words(words: &[[u8; 8]]) -> Option<usize> {
     for (number, word) in words.iter().enumerate() {
         let found = special(u64::from_le_bytes(*word));
         if found != 0 {
             return Some(number * 8 + found.trailing_zeros() as usize / 8);
         }
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    Some(words.len() * 8 + rest.iter().position(special)?)
+    None
 }
 
-/// Whether a quote, a backslash or a control character is among them: the compiler makes vectors of this.
-fn is_special(block: &[u8; 64]) -> bool {
-    let special =
-        |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-    block.iter().fold(0, |any, &byte| any | special(byte)) != 0
+fn is_special(byte: &u8) -> bool {
+    (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20)
 }
 
 /// Of eight bytes, the high bit of the first that is a quote, a backslash or a control character, and maybe of some behind it.
